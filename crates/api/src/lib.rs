@@ -1,0 +1,1 @@
+//! HTTP: REST, stream, webhooks, catalogue.

@@ -1,0 +1,1 @@
+//! Clock, sleeping, fresh ids and randomness: the real ones and fakes.

@@ -1,0 +1,1 @@
+//! Ids, references, definitions, states and their transitions.

@@ -1,0 +1,1 @@
+//! A pack directory: its text to definitions and diagnostics.

@@ -1,0 +1,1 @@
+//! Admit, delay, retry, concurrency: every scheduling decision.

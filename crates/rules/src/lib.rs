@@ -1,0 +1,1 @@
+//! Criteria, and the index that finds the rules an event concerns.

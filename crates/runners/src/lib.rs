@@ -1,0 +1,1 @@
+//! The runner port, and one module per runner.

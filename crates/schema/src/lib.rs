@@ -1,0 +1,1 @@
+//! Parameters: types, defaults, casts, validation, secret masking.

@@ -1,0 +1,1 @@
+//! Event sources: sensor processes, timers, and native sources.

@@ -1,0 +1,2 @@
+//! The binary `squall`: configuration, wiring, shutdown; no logic.
+fn main() {}

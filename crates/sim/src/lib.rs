@@ -1,0 +1,1 @@
+//! The engine on a virtual clock and a faulty store, from one seed.

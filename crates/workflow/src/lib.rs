@@ -1,0 +1,1 @@
+//! The conductor: Orquesta and action chains as a pure state machine.

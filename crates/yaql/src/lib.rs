@@ -1,0 +1,1 @@
+//! The YAQL query language: parse once, evaluate many times, within limits.

@@ -1,0 +1,2 @@
+//! Project tasks and checks.
+fn main() {}
