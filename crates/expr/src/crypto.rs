@@ -1,0 +1,1 @@
+//! The ciphertext of StackStorm's datastore.

@@ -1,0 +1,193 @@
+//! Finding the expressions in a statement.
+
+use std::sync::Arc;
+
+use squall_value::{Str, Value};
+
+use crate::Language;
+
+/// A string, list or dictionary with expressions in it, scanned once.
+///
+/// Cheap to clone. Made by [`crate::Expressions::compile`]; compiling never fails, syntax errors
+/// come out of `validate` and of `evaluate`.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    pub(crate) node: Node,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Node {
+    /// Nothing to evaluate.
+    Plain(Value),
+    Text(Arc<Text>),
+    List(Arc<[Node]>),
+    Dict(Arc<[(Node, Node)]>),
+}
+
+/// A string with at least one expression.
+#[derive(Debug)]
+pub(crate) struct Text {
+    pub(crate) language: Language,
+    pub(crate) source: Str,
+    /// The expressions found, delimiters included, in order, with repetitions.
+    pub(crate) expressions: Vec<Found>,
+    /// Whether there are Jinja block tags, so that the whole text is a template.
+    pub(crate) has_blocks: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// As written, delimiters included.
+    pub(crate) text: Str,
+    /// Without delimiters and blanks.
+    pub(crate) inner: Str,
+}
+
+impl Statement {
+    /// Whether the statement holds no expression, so that its value is itself.
+    #[must_use]
+    pub fn is_constant(&self) -> bool {
+        matches!(self.node, Node::Plain(_))
+    }
+
+    pub(crate) fn new(statement: &Value) -> Statement {
+        Statement {
+            node: node(statement, 0),
+        }
+    }
+}
+
+/// Statements nested more deeply are data: nothing in them is evaluated.
+const DEPTH_MAX: usize = 256;
+
+fn node(statement: &Value, depth: usize) -> Node {
+    if depth > DEPTH_MAX {
+        return Node::Plain(statement.clone());
+    }
+    match statement {
+        Value::String(text) => scan(text).map_or_else(
+            || Node::Plain(statement.clone()),
+            |text| Node::Text(Arc::new(text)),
+        ),
+        Value::List(items) => {
+            let nodes: Arc<[Node]> = items.iter().map(|item| node(item, depth + 1)).collect();
+            if nodes.iter().all(|node| matches!(node, Node::Plain(_))) {
+                Node::Plain(statement.clone())
+            } else {
+                Node::List(nodes)
+            }
+        }
+        Value::Dict(dict) => {
+            let nodes: Arc<[(Node, Node)]> = dict
+                .iter()
+                .map(|(key, item)| {
+                    let key = node(&Value::String(key.clone()), depth + 1);
+                    (key, node(item, depth + 1))
+                })
+                .collect();
+            let is_plain = nodes
+                .iter()
+                .all(|pair| matches!(pair, (Node::Plain(_), Node::Plain(_))));
+            if is_plain {
+                Node::Plain(statement.clone())
+            } else {
+                Node::Dict(nodes)
+            }
+        }
+        other => Node::Plain(other.clone()),
+    }
+}
+
+/// The expressions of `text` in the language that governs it, or `None` if it has none.
+///
+/// A text with YAQL delimiters is YAQL even if it has Jinja's too, as in StackStorm.
+pub(crate) fn scan(text: &Str) -> Option<Text> {
+    if !text.contains('%') && !text.contains("{{") {
+        return None;
+    }
+    scan_as(text, Language::Yaql).or_else(|| scan_as(text, Language::Jinja))
+}
+
+/// The expressions of `text` in one language.
+pub(crate) fn scan_as(text: &Str, language: Language) -> Option<Text> {
+    let (open, close) = delimiters(language);
+    let expressions: Vec<Found> = Sections::new(text, open, close)
+        .map(|found| Found {
+            text: Str::from(found),
+            inner: Str::from(strip_delimiters(found, language)),
+        })
+        .collect();
+    let has_blocks =
+        language == Language::Jinja && Sections::new(text, "{%", "%}").next().is_some();
+    if expressions.is_empty() && !has_blocks {
+        return None;
+    }
+    Some(Text {
+        language,
+        source: text.clone(),
+        expressions,
+        has_blocks,
+    })
+}
+
+pub(crate) fn delimiters(language: Language) -> (&'static str, &'static str) {
+    match language {
+        Language::Yaql => ("<%", "%>"),
+        Language::Jinja => ("{{", "}}"),
+    }
+}
+
+/// Takes the delimiters off as a set of characters, then blanks: so does the reference, hence an
+/// expression that ends in `>` or `}` loses it.
+pub(crate) fn strip_delimiters(expression: &str, language: Language) -> &str {
+    let is_delimiter = |c: char| match language {
+        Language::Yaql => matches!(c, '<' | '%' | '>'),
+        Language::Jinja => matches!(c, '{' | '}'),
+    };
+    expression
+        .trim_matches(is_delimiter)
+        .trim_matches(is_python_space)
+}
+
+/// What Python's `str.strip` and `str.split` take for a blank.
+pub(crate) fn is_python_space(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\x1c'..='\x1f')
+}
+
+/// The shortest stretches from `open` to `close` on one line, left to right.
+pub(crate) struct Sections<'a> {
+    rest: &'a str,
+    open: &'static str,
+    close: &'static str,
+}
+
+impl<'a> Sections<'a> {
+    pub(crate) fn new(text: &'a str, open: &'static str, close: &'static str) -> Sections<'a> {
+        Sections {
+            rest: text,
+            open,
+            close,
+        }
+    }
+}
+
+impl<'a> Iterator for Sections<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        loop {
+            let start = self.rest.find(self.open)?;
+            let inner = &self.rest[start + self.open.len()..];
+            let line_end = inner.find('\n').unwrap_or(inner.len());
+            // `close` never holds a newline, so a match within the line lies wholly within it.
+            if let Some(end) = inner[..line_end].find(self.close) {
+                let end = start + self.open.len() + end + self.close.len();
+                let found = &self.rest[start..end];
+                self.rest = &self.rest[end..];
+                return Some(found);
+            }
+            // No later opening on this line can be closed either.
+            self.rest = &inner[line_end..];
+        }
+    }
+}
