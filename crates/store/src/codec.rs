@@ -1,0 +1,1 @@
+//! How the SQL stores write records as text, and read them again.

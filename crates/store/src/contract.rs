@@ -1,0 +1,1 @@
+//! What every implementation of the port has to keep, as tests.
