@@ -1,0 +1,472 @@
+//! Rendering of parameters: which value each has, and in what order templates become text.
+//!
+//! Source: StackStorm `st2common/util/param.py`. Parameters are rendered twice: *live*, when an
+//! execution is asked for, on what was given; *final*, before it runs, on the defaults that are
+//! still missing. What was given counts as plain data the second time, so that the output of one
+//! template is never taken for another.
+
+use indexmap::IndexMap;
+use indexmap::map::Entry;
+use squall_expr::{Context, Expressions, Host, Kind, Undefined};
+use squall_value::{Dict, Str, Value, json, python};
+
+use crate::parameter::{Parameters, has_marker};
+
+/// Name of the datastore in templates.
+const DATASTORE: &str = "st2kv";
+/// Name of the execution's context in templates.
+const ACTION_CONTEXT: &str = "action_context";
+/// Name of the pack's configuration in templates.
+const CONFIG_CONTEXT: &str = "config_context";
+
+/// What the templates in parameters may look at besides other parameters.
+#[derive(Clone, Copy)]
+pub struct Sources<'a> {
+    /// `action_context`: who asked, from where. `api_user`, else `user`, decides whose part of the
+    /// datastore `st2kv.user` is.
+    pub action_context: &'a Value,
+    /// `config_context`: gives the pack's configuration, resolved. Only called when a template
+    /// names it.
+    pub config: &'a dyn Fn() -> Value,
+    /// Further variables, such as `trigger` for rules.
+    pub additional: &'a Dict,
+    /// The user whose part of the datastore is used when the context names none.
+    pub system_user: &'a Str,
+    /// The template language.
+    pub expressions: &'a Expressions,
+    /// The datastore.
+    pub host: &'a dyn Host,
+}
+
+/// Parameters can't be rendered or cast. `Display` is StackStorm's text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A template names something that is neither a parameter nor a context.
+    #[error("Dependency unsatisfied in variable \"{variable}\"")]
+    Unsatisfied {
+        /// The missing name.
+        variable: Str,
+    },
+    /// Templates need each other.
+    #[error(
+        "Cyclic dependency found in the following variables: {}. Likely the variable is \
+         referencing itself",
+        variables.join(", ")
+    )]
+    Cycle {
+        /// The names on cycles, sorted.
+        variables: Vec<Str>,
+    },
+    /// A template failed.
+    #[error("Failed to render parameter \"{parameter}\": {message}")]
+    Render {
+        /// The parameter.
+        parameter: Str,
+        /// Why.
+        message: String,
+    },
+    /// A value does not have the form that its type asks for.
+    #[error("{}", source.message)]
+    Cast {
+        /// The parameter.
+        parameter: Str,
+        /// The error that Python raises for it.
+        source: squall_expr::Error,
+    },
+}
+
+impl Error {
+    /// The parameter or variable in question, where there is one.
+    #[must_use]
+    pub fn parameter(&self) -> Option<&Str> {
+        match self {
+            Error::Unsatisfied { variable: name }
+            | Error::Render {
+                parameter: name, ..
+            }
+            | Error::Cast {
+                parameter: name, ..
+            } => Some(name),
+            Error::Cycle { .. } => None,
+        }
+    }
+}
+
+/// The form in which conformance cases and the API report it.
+impl From<Error> for squall_expr::Error {
+    fn from(error: Error) -> squall_expr::Error {
+        match error {
+            Error::Cast { source, .. } => source,
+            other => squall_expr::Error::new("ParamException", Kind::Param, other.to_string()),
+        }
+    }
+}
+
+/// Final parameters, for the runner and for the action.
+#[derive(Clone, Default, PartialEq)]
+pub struct Final {
+    /// What the runner's definition names, overrides of the action included.
+    pub runner: Dict,
+    /// What only the action's definition names.
+    pub action: Dict,
+}
+
+/// The parameters that are live: those given, rendered and cast, and those whose default is a
+/// template. Anything given under an unknown name is kept, for the validator to refuse.
+///
+/// # Errors
+///
+/// [`Error`] when a template fails, names something unknown or needs itself, and when a cast fails.
+pub fn live(
+    runner: &Parameters,
+    action: &Parameters,
+    given: &Dict,
+    sources: &Sources<'_>,
+) -> Result<Dict, Error> {
+    let mut graph = Graph::new(sources);
+    for (name, value) in given.iter() {
+        graph.process(name, value, has_marker(value));
+    }
+    graph.process_defaults(action);
+    graph.process_defaults(runner);
+    let values = graph.resolve()?;
+
+    let mut result = Dict::with_capacity(given.len());
+    for name in given.keys() {
+        let value = values.get(&**name).unwrap_or(&Value::Null);
+        result.insert(name.clone(), cast(runner, action, name, value)?);
+    }
+    for (name, parameter) in action.iter().chain(runner.iter()) {
+        let is_live =
+            parameter.default_is_template() && !parameter.immutable && !given.contains_key(name);
+        let value = values.get(&**name).unwrap_or(&Value::Null);
+        if is_live && parameter.default.as_ref() != Some(value) {
+            let value = cast_by(parameter, name, value)?;
+            result.insert(name.clone(), value);
+        }
+    }
+    Ok(result)
+}
+
+/// All parameters of an execution: `given`, which are plain data by now, and defaults for the rest.
+///
+/// # Errors
+///
+/// As [`live`].
+pub fn finalize(
+    runner: &Parameters,
+    action: &Parameters,
+    given: &Dict,
+    sources: &Sources<'_>,
+) -> Result<Final, Error> {
+    let mut graph = Graph::new(sources);
+    for (name, value) in given.iter() {
+        graph.process(name, value, false);
+    }
+    graph.process_defaults(action);
+    graph.process_defaults(runner);
+    let values = graph.resolve()?;
+
+    let mut result = Final::default();
+    for (name, value) in values.iter() {
+        if runner.get(name).is_some() {
+            let value = cast(runner, action, name, value)?;
+            result.runner.insert(name.clone(), value);
+        } else if action.get(name).is_some() {
+            let value = cast(runner, action, name, value)?;
+            result.action.insert(name.clone(), value);
+        }
+    }
+    Ok(result)
+}
+
+/// A name in both definitions is cast by the runner's.
+fn cast(
+    runner: &Parameters,
+    action: &Parameters,
+    name: &Str,
+    value: &Value,
+) -> Result<Value, Error> {
+    match runner.get(name).or_else(|| action.get(name)) {
+        Some(parameter) => cast_by(parameter, name, value),
+        None => Ok(value.clone()),
+    }
+}
+
+fn cast_by(parameter: &crate::Parameter, name: &Str, value: &Value) -> Result<Value, Error> {
+    parameter.cast(value).map_err(|source| Error::Cast {
+        parameter: name.clone(),
+        source,
+    })
+}
+
+/// One name: a parameter, a context, or something that a template asks for and nobody gave.
+#[derive(Default)]
+struct Node {
+    template: Option<Value>,
+    value: Option<Value>,
+    /// Names that the template reads, by index.
+    needs: Vec<usize>,
+}
+
+/// Who needs whom. Nodes are in the order in which they were first named.
+struct Graph<'a> {
+    sources: &'a Sources<'a>,
+    nodes: IndexMap<Str, Node>,
+    has_templates: bool,
+}
+
+impl<'a> Graph<'a> {
+    fn new(sources: &'a Sources<'a>) -> Graph<'a> {
+        Graph {
+            sources,
+            nodes: IndexMap::new(),
+            has_templates: false,
+        }
+    }
+
+    /// Notes `value` for `name`; `may_be_template` says whether it has template markers. Text that
+    /// has them and is no template after all stays plain.
+    fn process(&mut self, name: &Str, value: &Value, may_be_template: bool) {
+        let names = may_be_template
+            .then(|| {
+                self.sources
+                    .expressions
+                    .undeclared_variables(&python::str(value))
+            })
+            .and_then(Result::ok);
+        let node = self.nodes.entry(name.clone()).or_default();
+        let Some(names) = names else {
+            node.value = Some(value.clone());
+            return;
+        };
+        node.template = Some(value.clone());
+        self.has_templates = true;
+        for needed in names {
+            let index = match self.nodes.entry(Str::from(needed)) {
+                Entry::Occupied(entry) => entry.index(),
+                Entry::Vacant(entry) => {
+                    let index = entry.index();
+                    entry.insert(Node::default());
+                    index
+                }
+            };
+            if let Some(node) = self.nodes.get_mut(name) {
+                node.needs.push(index);
+            }
+        }
+    }
+
+    /// Defaults of one definition: for what is absent, null or a template so far, and for what
+    /// callers may not set.
+    ///
+    /// Differs from StackStorm in one point: there a template given for an immutable parameter
+    /// wins over a plain default. It must not.
+    fn process_defaults(&mut self, parameters: &Parameters) {
+        for (name, parameter) in parameters.iter() {
+            let current = self.nodes.get(name);
+            let has_value = current
+                .is_some_and(|node| node.value.as_ref().is_some_and(|value| !value.is_null()));
+            if has_value && !parameter.immutable {
+                continue;
+            }
+            if parameter.immutable && parameter.default.is_some() {
+                self.clear(name);
+            }
+            let default = parameter.default.as_ref().unwrap_or(&Value::Null);
+            self.process(name, default, parameter.default_has_marker);
+        }
+    }
+
+    fn clear(&mut self, name: &str) {
+        if let Some(node) = self.nodes.get_mut(name) {
+            *node = Node::default();
+        }
+    }
+
+    /// The value of every name.
+    fn resolve(mut self) -> Result<Dict, Error> {
+        if !self.has_templates {
+            return Ok(self
+                .nodes
+                .into_iter()
+                .map(|(name, node)| (name, node.value.unwrap_or_default()))
+                .collect());
+        }
+        self.add_contexts();
+        let unsatisfied = self
+            .nodes
+            .iter()
+            .find(|(_, node)| node.template.is_none() && node.value.is_none());
+        if let Some((variable, _)) = unsatisfied {
+            return Err(Error::Unsatisfied {
+                variable: variable.clone(),
+            });
+        }
+        let order = self.order()?;
+        let user = self.user();
+        let mut values = Dict::with_capacity(self.nodes.len());
+        for index in order {
+            let Some((name, node)) = self.nodes.get_index(index) else {
+                continue;
+            };
+            let value = match &node.template {
+                Some(template) => {
+                    render(template, &values, self.sources, &user).map_err(|message| {
+                        Error::Render {
+                            parameter: name.clone(),
+                            message,
+                        }
+                    })?
+                }
+                None => node.value.clone().unwrap_or_default(),
+            };
+            values.insert(name.clone(), value);
+        }
+        Ok(values)
+    }
+
+    /// Gives the contexts to the templates that name them. A parameter of the same name hides a
+    /// context.
+    fn add_contexts(&mut self) {
+        let sources = self.sources;
+        for (name, node) in &mut self.nodes {
+            if node.value.is_some() || node.template.is_some() {
+                continue;
+            }
+            node.value = match &**name {
+                // The template engine has the datastore itself, and asks only for what is read.
+                DATASTORE => Some(Value::Null),
+                name => match sources.additional.get(name) {
+                    Some(value) => Some(value.clone()),
+                    None if name == ACTION_CONTEXT => Some(sources.action_context.clone()),
+                    None if name == CONFIG_CONTEXT => Some((sources.config)()),
+                    None => None,
+                },
+            };
+        }
+    }
+
+    fn user(&self) -> Str {
+        let context = self.sources.action_context;
+        let user = context.get("api_user").or_else(|| context.get("user"));
+        match user {
+            Some(Value::String(user)) if !user.is_empty() => user.clone(),
+            _ => self.sources.system_user.clone(),
+        }
+    }
+
+    /// An order in which every name comes after those it needs.
+    fn order(&self) -> Result<Vec<usize>, Error> {
+        let mut needed_by: Vec<Vec<usize>> = vec![Vec::new(); self.nodes.len()];
+        let mut missing = Vec::with_capacity(self.nodes.len());
+        for (index, node) in self.nodes.values().enumerate() {
+            missing.push(node.needs.len());
+            for &needed in &node.needs {
+                needed_by[needed].push(index);
+            }
+        }
+        let mut order: Vec<usize> = (0..missing.len()).filter(|&i| missing[i] == 0).collect();
+        let mut next = 0;
+        while next < order.len() {
+            for &index in &needed_by[order[next]] {
+                missing[index] -= 1;
+                if missing[index] == 0 {
+                    order.push(index);
+                }
+            }
+            next += 1;
+        }
+        if order.len() == self.nodes.len() {
+            return Ok(order);
+        }
+        Err(Error::Cycle {
+            variables: self.cycle(&missing, &needed_by),
+        })
+    }
+
+    /// Of the names that could not be ordered, those that lie on cycles: what merely needs one of
+    /// them is taken off from its end.
+    fn cycle(&self, missing: &[usize], needed_by: &[Vec<usize>]) -> Vec<Str> {
+        let mut is_left: Vec<bool> = missing.iter().map(|&count| count > 0).collect();
+        let mut users: Vec<usize> = needed_by
+            .iter()
+            .map(|users| users.iter().filter(|&&user| is_left[user]).count())
+            .collect();
+        let mut ends: Vec<usize> = (0..is_left.len())
+            .filter(|&index| is_left[index] && users[index] == 0)
+            .collect();
+        while let Some(end) = ends.pop() {
+            is_left[end] = false;
+            for &needed in &self.nodes[end].needs {
+                users[needed] = users[needed].saturating_sub(1);
+                if is_left[needed] && users[needed] == 0 {
+                    ends.push(needed);
+                }
+            }
+        }
+        let mut names: Vec<Str> = self
+            .nodes
+            .keys()
+            .zip(&is_left)
+            .filter(|(_, is_left)| **is_left)
+            .map(|(name, _)| name.clone())
+            .collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+/// The value of a template: text for a text; a container is rendered as JSON text and read back.
+fn render(
+    template: &Value,
+    values: &Dict,
+    sources: &Sources<'_>,
+    user: &Str,
+) -> Result<Value, String> {
+    let context = Context::new(values).with_datastore(sources.host, Some(user));
+    let render = |text: &str| {
+        sources
+            .expressions
+            .render(text, &context, Undefined::Strict)
+            .map_err(|error| error.message)
+    };
+    match template {
+        Value::String(text) => render(text).map(Value::from),
+        container => {
+            let text = keep_types(&json::write(container));
+            json::read(&render(&text)?).map_err(|error| error.to_string())
+        }
+    }
+}
+
+/// Makes `{{name | to_complex}}` of every `"{{name}}"`, quotes included, so that the value keeps
+/// its type. Only a bare name without spaces counts.
+fn keep_types(text: &str) -> String {
+    let mut result = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("\"{{") {
+        let (before, after) = rest.split_at(start);
+        let name_and_more = &after[3..];
+        // The range `A-z` of StackStorm's expression takes in what lies between `Z` and `a`.
+        let name_length = name_and_more
+            .find(|c: char| !matches!(c, 'A'..='z' | '0'..='9' | '-'))
+            .unwrap_or(name_and_more.len());
+        let (name, tail) = name_and_more.split_at(name_length);
+        result.push_str(before);
+        match tail.strip_prefix("}}\"") {
+            Some(tail) if !name.is_empty() => {
+                result.push_str("{{");
+                result.push_str(name);
+                result.push_str(" | to_complex}}");
+                rest = tail;
+            }
+            _ => {
+                result.push_str("\"{{");
+                rest = name_and_more;
+            }
+        }
+    }
+    result.push_str(rest);
+    result
+}
