@@ -1,1 +1,42 @@
-//! YAML 1.1 as PyYAML reads it, with a position on every value.
+//! YAML 1.1 as PyYAML's safe loader reads it, with a position on every value and key.
+//!
+//! Packs, rules and workflows of StackStorm are read by PyYAML; what they mean is what PyYAML makes
+//! of them: `yes` is true, `012` is ten, `1:30` is ninety, `<<` merges, and of two equal keys the
+//! last one wins. This crate gives the same values ([`load`], [`load_all`]), says where each of
+//! them stands ([`Node`], [`Span`]), warns of what its author can't have meant ([`Diagnostic`]),
+//! and stays within [`Limits`] whatever it is fed.
+//!
+//! ```
+//! use squall_yaml::{Options, load};
+//!
+//! let document = load("enabled: on\nport: 0x50\n", &Options::default())?;
+//! assert_eq!(document.root.to_value().to_json(), r#"{"enabled":true,"port":80}"#);
+//! let port = document.root.get("port").expect("the key is there");
+//! assert_eq!((port.position().line, port.position().column), (2, 7));
+//! # Ok::<(), squall_yaml::Failure>(())
+//! ```
+//!
+//! Where it differs from PyYAML on purpose: a value that contains itself by an alias is refused
+//! (no JSON can say it), and so is what exceeds the limits.
+
+mod base64;
+mod compose;
+mod diagnostic;
+mod explain;
+mod load;
+mod mapping;
+mod node;
+mod scalar;
+mod span;
+mod timestamp;
+
+#[cfg(test)]
+mod tests;
+
+pub use diagnostic::{Diagnostic, Severity};
+pub use load::{
+    Document, DuplicateKeys, Failure, Limits, Options, load, load_all, load_bytes, value,
+};
+pub use node::{Entry, Kind, Mapping, Node};
+pub use span::{Position, Span};
+pub use timestamp::{Date, DateTime};
