@@ -33,7 +33,7 @@ use squall_value::Str;
 
 pub use change::{Change, Operation, Record, Subject, Subscription};
 pub use command::{Command, CommitError, Committed, Refusal, Transaction};
-pub use memory::MemoryStore;
+pub use memory::{BACKLOG, MemoryStore};
 pub use query::{
     DocumentFilter, EnforcementFilter, ExecutionFilter, ExecutionOrder, Listing, Page,
     ParentFilter, Purge, TriggerInstanceFilter, Visibility,

@@ -23,7 +23,7 @@ use crate::{
 use state::State;
 
 /// How many commits a subscriber may fall behind before it is told to read from the store.
-pub(crate) const BACKLOG: usize = 4096;
+pub const BACKLOG: usize = 4096;
 
 /// A store in memory: ordered maps behind one lock.
 ///
