@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
-use granit_parser::{Event, Parser, ScalarStyle, Tag};
+use granit_parser::{Event, Parser, ScalarStyle, StructureStyle, Tag};
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::explain::explain;
@@ -29,10 +29,13 @@ pub(crate) fn compose(text: &str, options: &Options) -> Result<Vec<Document>, Ve
     parser_options.emit_anchor_events = true;
     parser_options.flow_nesting_limit = options.limits.depth_max;
     parser_options.block_nesting_limit = options.limits.depth_max;
-    let mut composer = Composer::new(options);
+    let mut composer = Composer::new(text, options);
     for event in Parser::new_from_str_with_options(text, parser_options) {
         let result = match event {
-            Ok((event, span)) => composer.event(event, Span::from_parser(&span)),
+            Ok((event, span)) => {
+                composer.offset = span.start.byte_offset().unwrap_or(0);
+                composer.event(event, Span::from_parser(&span))
+            }
             Err(error) => {
                 let diagnostic = explain(&error, options.limits.depth_max);
                 composer.report(diagnostic);
@@ -83,6 +86,8 @@ enum Shape {
 /// A collection whose end has not come yet.
 struct Frame {
     shape: Shape,
+    /// Written with brackets, inside which layout does not matter.
+    flow: bool,
     span: Span,
     anchor: usize,
     weight: usize,
@@ -90,7 +95,10 @@ struct Frame {
 }
 
 struct Composer<'a> {
+    text: &'a str,
     options: &'a Options,
+    /// Where the current event begins in `text`.
+    offset: usize,
     frames: Vec<Frame>,
     anchors: HashMap<usize, Built>,
     anchor_names: HashSet<String>,
@@ -103,9 +111,11 @@ struct Composer<'a> {
 }
 
 impl<'a> Composer<'a> {
-    fn new(options: &'a Options) -> Composer<'a> {
+    fn new(text: &'a str, options: &'a Options) -> Composer<'a> {
         Composer {
+            text,
             options,
+            offset: 0,
             frames: Vec::new(),
             anchors: HashMap::new(),
             anchor_names: HashSet::new(),
@@ -140,21 +150,25 @@ impl<'a> Composer<'a> {
                 Ok(())
             }
             Event::Scalar(text, style, anchor, tag) => {
+                self.check_start(span, text.is_empty() && style == ScalarStyle::Plain);
                 let built = self.scalar(&text, style, tag.as_deref(), span);
                 self.complete(built, anchor)
             }
-            Event::SequenceStart(_, anchor, tag) => {
+            Event::SequenceStart(style, anchor, tag) => {
+                self.check_start(span, false);
                 let pairs = self.sequence_tag(tag.as_deref(), span);
                 self.open(
                     Shape::Sequence {
                         items: Vec::new(),
                         pairs,
                     },
+                    style,
                     anchor,
                     span,
                 )
             }
-            Event::MappingStart(_, anchor, tag) => {
+            Event::MappingStart(style, anchor, tag) => {
+                self.check_start(span, false);
                 let set = self.mapping_tag(tag.as_deref(), span);
                 self.open(
                     Shape::Mapping {
@@ -162,6 +176,7 @@ impl<'a> Composer<'a> {
                         key: None,
                         set,
                     },
+                    style,
                     anchor,
                     span,
                 )
@@ -215,7 +230,8 @@ impl<'a> Composer<'a> {
             None if style == ScalarStyle::Plain => scalar::plain(text),
             None => Ok(Resolved::Kind(Kind::String(text.into()))),
             // The "non-specific" tag changes nothing in PyYAML, not even for quoted text.
-            Some("!") => scalar::plain(text),
+            Some("!") if !text.is_empty() => scalar::plain(text),
+            Some("!") => Ok(Resolved::Kind(Kind::String("".into()))),
             Some(full) => {
                 let known = full
                     .strip_prefix(CORE)
@@ -279,7 +295,49 @@ impl<'a> Composer<'a> {
         );
     }
 
+    /// Refuses what the parser, which knows YAML 1.2, lets pass and PyYAML does not: a tab before
+    /// the first text of a line or after `-`, and a `:` without a key.
+    fn check_start(&mut self, span: Span, empty: bool) {
+        let before = &self.text[..self.offset.min(self.text.len())];
+        let line = &before[before.rfind('\n').map_or(0, |index| index + 1)..];
+        let lead = line.trim_end_matches([' ', '\t']);
+        let opens_line = lead.is_empty() || lead.ends_with(['-', '?']);
+        if !opens_line || self.in_flow() {
+            return;
+        }
+        if line[lead.len()..].contains('\t') {
+            self.refuse(
+                span,
+                "a tab is used where YAML allows only spaces",
+                "replace the tab by spaces",
+            );
+        } else if empty
+            && self.text[before.len()..].starts_with(':')
+            && matches!(
+                self.frames.last(),
+                Some(Frame {
+                    shape: Shape::Mapping { key: None, .. },
+                    ..
+                })
+            )
+            && !before.trim_end().ends_with('?')
+        {
+            self.refuse(span, "the `:` has no key before it", "write `key: value`");
+        }
+    }
+
+    fn in_flow(&self) -> bool {
+        self.frames.last().is_some_and(|frame| frame.flow)
+    }
+
     fn anchor(&mut self, name: &str, span: Span) {
+        if name.contains(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-')) {
+            self.refuse(
+                span,
+                format!("the anchor `&{name}` has a character that anchors can't have"),
+                "use letters, digits, `_` and `-`, or put the text in quotes if the `&` belongs to it",
+            );
+        }
         if !self.anchor_names.insert(name.to_owned()) {
             self.refuse(
                 span,
@@ -289,12 +347,19 @@ impl<'a> Composer<'a> {
         }
     }
 
-    fn open(&mut self, shape: Shape, anchor: usize, span: Span) -> Result<(), Stop> {
+    fn open(
+        &mut self,
+        shape: Shape,
+        style: StructureStyle,
+        anchor: usize,
+        span: Span,
+    ) -> Result<(), Stop> {
         if self.frames.len() >= self.options.limits.depth_max {
             return Err(self.too_deep(span));
         }
         self.frames.push(Frame {
             shape,
+            flow: style == StructureStyle::Flow,
             span,
             anchor,
             weight: 1,

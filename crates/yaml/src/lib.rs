@@ -16,12 +16,19 @@
 //! # Ok::<(), squall_yaml::Failure>(())
 //! ```
 //!
+//! The way back is [`to_yaml`] for people, and [`emit`] with [`EmitStyle::pyyaml`] for those who
+//! promise the text that `yaml.safe_dump(value, default_flow_style=False)` gives, such as the
+//! template filters `to_yaml_string` and `yaml_dump`.
+//!
 //! Where it differs from PyYAML on purpose: a value that contains itself by an alias is refused
-//! (no JSON can say it), and so is what exceeds the limits.
+//! (no JSON can say it), and so is what exceeds the limits. Where it differs because its parser
+//! follows YAML 1.2: the characters U+0085, U+2028 and U+2029 don't break lines; `[a:]` and `[::]`
+//! are read, `[-]` is refused, and a comment right behind a quoted text needs a space.
 
 mod base64;
 mod compose;
 mod diagnostic;
+mod emit;
 mod explain;
 mod load;
 mod mapping;
@@ -34,6 +41,7 @@ mod timestamp;
 mod tests;
 
 pub use diagnostic::{Diagnostic, Severity};
+pub use emit::{EmitStyle, emit, to_yaml};
 pub use load::{
     Document, DuplicateKeys, Failure, Limits, Options, load, load_all, load_bytes, value,
 };

@@ -193,7 +193,7 @@ fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, Failure> {
             .map(|pair| from([pair[0], pair[1]]));
         let text: Result<String, _> = char::decode_utf16(units).collect();
         match text {
-            Ok(text) if bytes.len() % 2 == 0 => Ok(Cow::Owned(text)),
+            Ok(text) if bytes.len().is_multiple_of(2) => Ok(Cow::Owned(text)),
             _ => Err(Failure::from_one(
                 Diagnostic::error(Position::START, "the file is not valid UTF-16")
                     .with_help("save the file as UTF-8"),
