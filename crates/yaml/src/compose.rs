@@ -150,8 +150,11 @@ impl<'a> Composer<'a> {
                 Ok(())
             }
             Event::Scalar(text, style, anchor, tag) => {
-                self.check_start(span, text.is_empty() && style == ScalarStyle::Plain);
-                let built = self.scalar(&text, style, tag.as_deref(), span);
+                // The parser's text for a value that was left out is "~".
+                let left_out = span.start == span.end && style == ScalarStyle::Plain;
+                let text = if left_out { "" } else { &*text };
+                self.check_start(span, left_out);
+                let built = self.scalar(text, style, tag.as_deref(), span);
                 self.complete(built, anchor)
             }
             Event::SequenceStart(style, anchor, tag) => {
