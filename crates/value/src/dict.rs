@@ -1,5 +1,7 @@
 //! A dictionary with text keys that remembers the order of insertion.
 
+use std::fmt;
+
 use indexmap::IndexMap;
 
 use crate::{Str, Value};
@@ -90,6 +92,12 @@ impl Dict {
     /// All values in order.
     pub fn values(&self) -> impl ExactSizeIterator<Item = &Value> + DoubleEndedIterator {
         self.entries.values()
+    }
+}
+
+impl fmt::Debug for Dict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
     }
 }
 
