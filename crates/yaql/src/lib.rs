@@ -1,1 +1,45 @@
 //! The YAQL query language: parse once, evaluate many times, within limits.
+
+mod ast;
+mod call;
+mod context;
+mod convert;
+mod datetime;
+mod engine;
+mod error;
+mod eval;
+mod host;
+mod iterator;
+mod lambda;
+mod lexer;
+mod library;
+mod limits;
+mod number;
+mod operators;
+mod parser;
+mod properties;
+mod regex;
+mod regex_syntax;
+mod regex_template;
+mod resolve;
+mod signature;
+mod sort;
+mod text;
+mod time_format;
+mod time_parse;
+mod value;
+
+pub use call::Call;
+pub use context::Context;
+pub use datetime::{DateTime, TimeSpan};
+pub use engine::{Engine, Expression};
+pub use error::{Error, Kind as ErrorKind, ParseError};
+pub use eval::Evaluation;
+pub use host::{Detached, Host};
+pub use iterator::{Iter, Ordering};
+pub use lambda::Lambda;
+pub use library::{Body, Kind, Library, Native};
+pub use limits::{Budget, Interrupt, Options};
+pub use regex::{Flags, Regex};
+pub use signature::SignatureError;
+pub use value::{Dict, Key, Map, NESTING_MAX, Sequence, Set, Value, View, ViewKind, WEIGHT_MAX};

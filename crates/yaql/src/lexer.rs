@@ -1,0 +1,307 @@
+//! Text to tokens, one at a time: a grammar error comes before a lexical error further right.
+
+use num_bigint::BigInt;
+use squall_value::{Str, Value as Data};
+
+use crate::error::ParseError;
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Token {
+    Literal(Data),
+    Keyword(Str),
+    Variable(Str),
+    /// An identifier with its opening parenthesis.
+    Function(Str),
+    /// An operator or a bracket.
+    Symbol(&'static str),
+    End,
+}
+
+/// Longest first where one is the beginning of another.
+const SYMBOLS: [&str; 22] = [
+    "?.", "!=", ">=", "<=", "=~", "!~", "=>", "->", "+", "-", "*", "/", ".", "=", ">", "<", "[",
+    "]", "{", "}", "(", ")",
+];
+
+/// Words that are operators.
+const WORD_OPERATORS: [&str; 5] = ["and", "or", "not", "in", "mod"];
+
+pub(crate) struct Lexer<'a> {
+    text: &'a str,
+    /// Byte offset of the next token.
+    at: usize,
+    /// Characters before `counted_bytes`, so that positions cost one pass in all.
+    counted: (usize, usize),
+    /// Whether `=>` is a token.
+    keyword_operator: bool,
+}
+
+impl<'a> Lexer<'a> {
+    pub(crate) fn new(text: &'a str, keyword_operator: bool) -> Lexer<'a> {
+        Lexer {
+            text,
+            at: 0,
+            counted: (0, 0),
+            keyword_operator,
+        }
+    }
+
+    fn position(&mut self, byte: usize) -> usize {
+        let (bytes, chars) = self.counted;
+        if byte >= bytes {
+            self.counted = (byte, chars + self.text[bytes..byte].chars().count());
+            self.counted.1
+        } else {
+            self.text[..byte].chars().count()
+        }
+    }
+
+    /// The next token, with the offset of its first character.
+    pub(crate) fn next(&mut self) -> Result<(Token, usize), ParseError> {
+        let rest = &self.text[self.at..];
+        let blank = rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\n']).len();
+        let start = self.at + blank;
+        let rest = &self.text[start..];
+        let position = self.position(start);
+        let Some(first) = rest.chars().next() else {
+            self.at = start;
+            return Ok((Token::End, position));
+        };
+        let scanned = match first {
+            '$' => {
+                let length = 1 + word_length(&rest[1..]);
+                Some((Token::Variable(Str::from(&rest[..length])), length))
+            }
+            '\'' | '"' | '`' => scan_string(rest, first),
+            c if is_digit(c) => scan_number(rest),
+            c if is_word(c) => scan_word(rest),
+            ',' => Some((Token::Symbol(","), 1)),
+            _ => self.scan_symbol(rest),
+        };
+        match scanned {
+            Some((token, length)) => {
+                self.at = start + length;
+                Ok((token, position))
+            }
+            None => Err(ParseError {
+                message: format!(
+                    "Lexical error: illegal character '{first}' at position {position}"
+                ),
+                position: Some(position),
+                lexical: true,
+            }),
+        }
+    }
+
+    fn scan_symbol(&self, rest: &str) -> Option<(Token, usize)> {
+        SYMBOLS
+            .iter()
+            .filter(|symbol| self.keyword_operator || **symbol != "=>")
+            .find(|symbol| rest.starts_with(**symbol))
+            .map(|symbol| (Token::Symbol(symbol), symbol.len()))
+    }
+}
+
+/// Python's `\w`.
+pub(crate) fn is_word(c: char) -> bool {
+    c == '_' || c.is_alphanumeric()
+}
+
+/// Python's `\d`: any decimal digit of Unicode.
+pub(crate) fn is_digit(c: char) -> bool {
+    digit_value(c).is_some()
+}
+
+/// The value of a decimal digit of any script.
+pub(crate) fn digit_value(c: char) -> Option<u32> {
+    if c.is_ascii() {
+        return c.to_digit(10);
+    }
+    // Decimal digits come in runs of ten; these are the code points of the zeros (Unicode 16, Nd).
+    const ZEROS: [u32; 70] = [
+        0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xde6,
+        0xe50, 0xed0, 0xf20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90,
+        0x1b50, 0x1bb0, 0x1c40, 0x1c50, 0xa620, 0xa8d0, 0xa900, 0xa9d0, 0xa9f0, 0xaa50, 0xabf0,
+        0xff10, 0x104a0, 0x10d30, 0x10d40, 0x11066, 0x110f0, 0x11136, 0x111d0, 0x112f0, 0x11450,
+        0x114d0, 0x11650, 0x116c0, 0x116d0, 0x116da, 0x11730, 0x118e0, 0x11950, 0x11bf0, 0x11c50,
+        0x11d50, 0x11da0, 0x11f50, 0x16130, 0x16a60, 0x16ac0, 0x16b50, 0x16d70, 0x1ccf0, 0x1d7ce,
+        0x1d7d8, 0x1d7e2, 0x1d7ec, 0x1d7f6, 0x1e140,
+    ];
+    const MORE_ZEROS: [u32; 5] = [0x1e2f0, 0x1e4f0, 0x1e5f1, 0x1e950, 0x1fbf0];
+    let code = c as u32;
+    ZEROS
+        .iter()
+        .chain(&MORE_ZEROS)
+        .find(|zero| (**zero..**zero + 10).contains(&code))
+        .map(|zero| code - zero)
+}
+
+fn word_length(text: &str) -> usize {
+    text.find(|c| !is_word(c)).unwrap_or(text.len())
+}
+
+fn scan_number(rest: &str) -> Option<(Token, usize)> {
+    let digits = |text: &str| text.find(|c| !is_digit(c)).unwrap_or(text.len());
+    let whole = digits(rest);
+    let ends_word = |length: usize| !rest[length..].starts_with(is_word);
+    let fraction = rest[whole..].strip_prefix('.').map_or(0, digits);
+    if fraction > 0 && ends_word(whole + 1 + fraction) {
+        let length = whole + 1 + fraction;
+        let number = to_ascii_digits(&rest[..length]).parse::<f64>().ok()?;
+        return Some((Token::Literal(Data::Float(number)), length));
+    }
+    // `\b\d+(\.?\d+)?\b` falls back to the whole part when the fraction runs into a letter.
+    if !ends_word(whole) {
+        return None;
+    }
+    let text = to_ascii_digits(&rest[..whole]);
+    let number = match text.parse::<i64>() {
+        Ok(number) => Data::Int(number),
+        Err(_) => Data::from(BigInt::parse_bytes(text.as_bytes(), 10)?),
+    };
+    Some((Token::Literal(number), whole))
+}
+
+fn to_ascii_digits(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            digit_value(c)
+                .and_then(|d| char::from_digit(d, 10))
+                .unwrap_or(c)
+        })
+        .collect()
+}
+
+fn scan_word(rest: &str) -> Option<(Token, usize)> {
+    let length = word_length(rest);
+    let word = &rest[..length];
+    if rest[length..].starts_with('(') {
+        return Some((Token::Function(Str::from(word)), length + 1));
+    }
+    if word.starts_with("__") {
+        return None;
+    }
+    let token = match word {
+        "true" => Token::Literal(Data::Bool(true)),
+        "false" => Token::Literal(Data::Bool(false)),
+        "null" => Token::Literal(Data::Null),
+        _ => match WORD_OPERATORS.iter().find(|operator| **operator == word) {
+            Some(operator) => Token::Symbol(operator),
+            None => Token::Keyword(Str::from(word)),
+        },
+    };
+    Some((token, length))
+}
+
+fn scan_string(rest: &str, quote: char) -> Option<(Token, usize)> {
+    let mut chars = rest.char_indices().skip(1);
+    let mut escaped = false;
+    while let Some((at, c)) = chars.next() {
+        if c == quote {
+            let body = &rest[1..at];
+            let text = match (quote, escaped) {
+                (_, false) => Str::from(body),
+                ('`', true) => Str::from(body.replace("\\`", "`")),
+                (_, true) => Str::from(decode_escapes(body)?),
+            };
+            return Some((Token::Literal(Data::String(text)), at + 1));
+        }
+        if c == '\\' {
+            escaped = true;
+            // A backslash takes the next character with it, but no line end.
+            if chars.next().is_none_or(|(_, next)| next == '\n') {
+                return None;
+            }
+        }
+    }
+    None
+}
+
+/// Decodes the escapes of a quoted text; any other backslash pair stays as it is.
+fn decode_escapes(body: &str) -> Option<String> {
+    let mut out = String::with_capacity(body.len());
+    let mut rest = body;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        let taken = decode_escape(rest, &mut out)?;
+        if taken == 0 {
+            out.push('\\');
+            let next = rest.chars().next()?;
+            out.push(next);
+            rest = &rest[next.len_utf8()..];
+        } else {
+            rest = &rest[taken..];
+        }
+    }
+    out.push_str(rest);
+    Some(out)
+}
+
+/// Decodes one escape after its backslash; returns how many bytes it took, 0 if it is none.
+/// `None` when it looks like an escape but names no character.
+fn decode_escape(rest: &str, out: &mut String) -> Option<usize> {
+    let first = rest.chars().next()?;
+    let simple = match first {
+        '\\' | '\'' | '"' => Some(first),
+        'a' => Some('\x07'),
+        'b' => Some('\x08'),
+        'f' => Some('\x0c'),
+        'n' => Some('\n'),
+        'r' => Some('\r'),
+        't' => Some('\t'),
+        'v' => Some('\x0b'),
+        _ => None,
+    };
+    if let Some(c) = simple {
+        out.push(c);
+        return Some(1);
+    }
+    match first {
+        'x' => decode_hex(rest, 2, out),
+        'u' => decode_hex(rest, 4, out),
+        'U' => decode_hex(rest, 8, out),
+        '0'..='7' => {
+            let digits: String = rest
+                .chars()
+                .take(3)
+                .take_while(|c| ('0'..='7').contains(c))
+                .collect();
+            out.push(char::from_u32(u32::from_str_radix(&digits, 8).ok()?)?);
+            Some(digits.len())
+        }
+        'N' if rest.starts_with("N{") => {
+            let end = rest.find('}')?;
+            out.push(unicode_names2::character(&rest[2..end])?);
+            Some(end + 1)
+        }
+        _ => Some(0),
+    }
+}
+
+fn decode_hex(rest: &str, digits: usize, out: &mut String) -> Option<usize> {
+    // Fewer characters than the escape needs: not an escape at all, so it stays as text.
+    if rest
+        .chars()
+        .skip(1)
+        .take(digits)
+        .filter(|c| *c != '\n')
+        .count()
+        < digits
+    {
+        return Some(0);
+    }
+    let text = rest.get(1..=digits)?;
+    if !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    // Half of a surrogate pair is no character in Rust: it becomes the replacement character.
+    let code = u32::from_str_radix(text, 16).ok()?;
+    let c = match char::from_u32(code) {
+        Some(c) => c,
+        None if (0xd800..0xe000).contains(&code) => char::REPLACEMENT_CHARACTER,
+        None => return None,
+    };
+    out.push(c);
+    Some(digits + 1)
+}
