@@ -19,6 +19,7 @@ mod command;
 pub mod contract;
 pub mod decide;
 mod memory;
+pub mod migrate;
 mod query;
 
 use std::fmt::Debug;

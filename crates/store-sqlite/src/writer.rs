@@ -1,0 +1,263 @@
+//! The one thread that writes: group commit.
+
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use squall_store::codec::Encoded;
+use squall_store::decide::{self, Accepted, Key, Overlay};
+use squall_store::{Change, CommitError, Committed, Error, Transaction};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::facts::Stored;
+use crate::open::describe;
+use crate::write::{self, Tally};
+
+/// How many transactions one commit takes at most.
+const BATCH_MAX: usize = 1024;
+
+/// After how many bytes of records a batch takes no more.
+const BATCH_BYTES_MAX: usize = 16 << 20;
+
+/// How many facts the writer keeps from one batch to the next.
+const FACTS_MAX: usize = 50_000;
+
+/// How many jobs may wait before whoever brings another has to wait as well.
+pub(crate) const QUEUE_MAX: usize = 4096;
+
+type Act = Box<dyn FnOnce(&Connection) -> rusqlite::Result<u64> + Send>;
+
+/// Work for the writer.
+pub(crate) enum Job {
+    /// A transaction of the port.
+    Commit(Box<Commit>),
+    /// Something else that writes, in a commit of its own.
+    Act {
+        /// What to do; the number is the answer.
+        act: Act,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<u64, Error>>,
+    },
+    /// The last job.
+    Close,
+}
+
+/// A transaction that waits to be decided and written.
+pub(crate) struct Commit {
+    pub(crate) transaction: Transaction,
+    pub(crate) encoded: Vec<Encoded>,
+    pub(crate) reply: oneshot::Sender<Result<Committed, CommitError>>,
+}
+
+impl Commit {
+    fn size(&self) -> usize {
+        self.encoded.iter().map(Encoded::size).sum()
+    }
+}
+
+/// The writer's state.
+pub(crate) struct Writer {
+    connection: Connection,
+    jobs: mpsc::Receiver<Job>,
+    feed: broadcast::Sender<Arc<Vec<Change>>>,
+    /// Facts that are known to hold: nobody else writes.
+    overlay: Overlay,
+    next_position: u64,
+}
+
+/// What a batch came to, before it is committed.
+#[derive(Default)]
+struct Outcome {
+    accepted: Vec<(Committed, Vec<Change>, Reply)>,
+    refused: Vec<(CommitError, Reply)>,
+}
+
+type Reply = oneshot::Sender<Result<Committed, CommitError>>;
+
+impl Writer {
+    /// A writer on a connection, fed by `jobs`.
+    pub(crate) fn new(
+        connection: Connection,
+        jobs: mpsc::Receiver<Job>,
+        feed: broadcast::Sender<Arc<Vec<Change>>>,
+    ) -> Result<Writer, Error> {
+        let last: i64 = connection
+            .query_row(
+                "SELECT max(coalesce((SELECT max(position) FROM change), 0),
+                     coalesce((SELECT value FROM counter WHERE name = 'position'), 0))",
+                [],
+                |row| row.get(0),
+            )
+            .map_err(|error| describe(&error))?;
+        Ok(Writer {
+            connection,
+            jobs,
+            feed,
+            overlay: Overlay::new(),
+            next_position: last.cast_unsigned() + 1,
+        })
+    }
+
+    /// Works until it is told to close or nobody can bring work any more.
+    pub(crate) fn run(mut self) {
+        let mut carried = None;
+        loop {
+            let Some(first) = carried.take().or_else(|| self.jobs.blocking_recv()) else {
+                break;
+            };
+            match first {
+                Job::Close => break,
+                Job::Act { act, reply } => {
+                    let answer = self.act(act);
+                    // Whoever asked may be gone; what was done stays done.
+                    let _ = reply.send(answer);
+                }
+                Job::Commit(first) => {
+                    let mut batch = vec![*first];
+                    carried = self.gather(&mut batch);
+                    self.batch(batch);
+                }
+            }
+        }
+        self.jobs.close();
+        // Fold the log into the file, so that a copy of the file alone is complete.
+        let _ = self
+            .connection
+            .pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()));
+    }
+
+    /// Takes what waits into the batch; returns a job that does not belong there.
+    fn gather(&mut self, batch: &mut Vec<Commit>) -> Option<Job> {
+        let mut bytes = batch[0].size();
+        while batch.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX {
+            match self.jobs.try_recv() {
+                Ok(Job::Commit(commit)) => {
+                    bytes += commit.size();
+                    batch.push(*commit);
+                }
+                Ok(other) => return Some(other),
+                Err(_) => break,
+            }
+        }
+        None
+    }
+
+    fn act(&mut self, act: Act) -> Result<u64, Error> {
+        self.overlay = Overlay::new();
+        let transaction = self
+            .connection
+            .unchecked_transaction()
+            .map_err(|error| describe(&error))?;
+        let answer = act(&transaction).map_err(|error| describe(&error))?;
+        transaction.commit().map_err(|error| describe(&error))?;
+        Ok(answer)
+    }
+
+    fn batch(&mut self, batch: Vec<Commit>) {
+        let first_position = self.next_position;
+        let mut outcome = Outcome::default();
+        match self.write(batch, &mut outcome) {
+            Ok(()) => self.publish(outcome),
+            Err(error) => {
+                // The file is as before the batch; what the overlay learned is not.
+                self.overlay = Overlay::new();
+                self.next_position = first_position;
+                tracing::error!(%error, "a batch of transactions was not committed");
+                for (_, _, reply) in outcome.accepted {
+                    let _ = reply.send(Err(CommitError::Store(error.clone())));
+                }
+                for (_, reply) in outcome.refused {
+                    // Refused on top of neighbours that were not committed: not a fact.
+                    let _ = reply.send(Err(CommitError::Store(error.clone())));
+                }
+            }
+        }
+        self.forget();
+    }
+
+    fn write(&mut self, batch: Vec<Commit>, outcome: &mut Outcome) -> Result<(), Error> {
+        let mut waiting = batch.into_iter();
+        let result = self.write_all(&mut waiting, outcome);
+        if let Err(error) = &result {
+            for commit in waiting {
+                outcome
+                    .refused
+                    .push((CommitError::Store(error.clone()), commit.reply));
+            }
+        }
+        result
+    }
+
+    fn write_all(
+        &mut self,
+        waiting: &mut std::vec::IntoIter<Commit>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Error> {
+        let fail = |error: rusqlite::Error| describe(&error);
+        let transaction = self.connection.unchecked_transaction().map_err(fail)?;
+        let mut tally = Tally::default();
+        for commit in waiting {
+            let Commit {
+                transaction: wanted,
+                encoded,
+                reply,
+            } = commit;
+            let decided = self.overlay.decide(&mut Stored(&transaction), &wanted);
+            let mut accepted = match decided {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    outcome.refused.push((error, reply));
+                    continue;
+                }
+            };
+            let committed = number(&mut accepted, &mut self.next_position);
+            let written = write::transaction(
+                &transaction,
+                &wanted.commands,
+                &encoded,
+                &accepted,
+                &mut tally,
+            );
+            outcome.accepted.push((committed, accepted.changes, reply));
+            written.map_err(fail)?;
+        }
+        tally.write(&transaction).map_err(fail)?;
+        transaction.commit().map_err(fail)
+    }
+
+    fn publish(&mut self, outcome: Outcome) {
+        for (committed, changes, reply) in outcome.accepted {
+            if !changes.is_empty() {
+                // An error only says that nobody listens.
+                let _ = self.feed.send(Arc::new(changes));
+            }
+            let _ = reply.send(Ok(committed));
+        }
+        for (error, reply) in outcome.refused {
+            let _ = reply.send(Err(error));
+        }
+    }
+
+    /// Keeps the small facts that the next batches are likely to ask for again.
+    fn forget(&mut self) {
+        if self.overlay.len() > FACTS_MAX {
+            self.overlay = Overlay::new();
+        } else {
+            self.overlay.retain(|key| {
+                matches!(
+                    key,
+                    Key::Execution(_)
+                        | Key::Pieces(_)
+                        | Key::Output(_)
+                        | Key::Lease(_)
+                        | Key::Server(_)
+                )
+            });
+        }
+    }
+}
+
+fn number(accepted: &mut Accepted, next: &mut u64) -> Committed {
+    decide::number(&mut accepted.changes, next);
+    let position = accepted.changes.last().map_or(0, |change| change.position);
+    Committed { position }
+}
