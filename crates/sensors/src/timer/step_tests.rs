@@ -155,9 +155,13 @@ fn a_burst_long_ago_is_found_without_walking_it() {
         MisfirePolicy::Once,
     );
     timer.misfire.window = SignedDuration::from_hours(24 * 365);
-    check(&timer, &["2026-07-01T00:00:00Z"], expect![[r#"
+    check(
+        &timer,
+        &["2026-07-01T00:00:00Z"],
+        expect![[r#"
         2026-07-01T00:00:00Z: [t@2026-01-31T23:59:59Z late] (dropped some) wake 2027-01-01T00:00:00Z
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

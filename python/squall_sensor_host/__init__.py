@@ -1,0 +1,1 @@
+"""Runs one sensor of a pack in a process of its own."""

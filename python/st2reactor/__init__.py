@@ -1,0 +1,1 @@
+"""What sensors of StackStorm packs import."""
