@@ -1,7 +1,6 @@
 //! One criterion, compiled.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 
 use squall_expr::{Error, Kind};
 use squall_value::{Dict, Str, Value, python as text};
@@ -14,6 +13,8 @@ use crate::python::{no_attribute, type_error, type_name};
 
 /// How many criteria one event may cost one rule, those inside of searches counted per element.
 const CHECKS_MAX: u32 = 200_000;
+/// How many failures one event reports of one rule. The outcome does not depend on it.
+const FAILURES_MAX: usize = 100;
 /// How deep searches may nest.
 const DEPTH_MAX: usize = 8;
 
@@ -84,7 +85,7 @@ pub(crate) struct Checked<'v> {
 pub(crate) struct Run<'a> {
     pub(crate) surroundings: &'a Surroundings<'a>,
     pub(crate) failures: Vec<Failure>,
-    checks: Cell<u32>,
+    checks: u32,
 }
 
 impl<'a> Run<'a> {
@@ -92,7 +93,25 @@ impl<'a> Run<'a> {
         Run {
             surroundings,
             failures: Vec::new(),
-            checks: Cell::new(0),
+            checks: 0,
+        }
+    }
+
+    fn count(&mut self) -> Result<(), Error> {
+        self.checks += 1;
+        if self.checks > CHECKS_MAX {
+            return Err(Error::new(
+                "ValueError",
+                Kind::Limit,
+                format!("the search needs more than {CHECKS_MAX} comparisons"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        if self.failures.len() < FAILURES_MAX {
+            self.failures.push(failure);
         }
     }
 }
@@ -209,7 +228,7 @@ impl Criterion {
                 pattern,
             },
             Err((stage, error)) => {
-                run.failures.push(Failure {
+                run.fail(Failure {
                     key: self.key.clone(),
                     pattern: text::str(&self.written),
                     stage,
@@ -232,18 +251,6 @@ impl Criterion {
         value: &mut Cow<'v, Value>,
         pattern: &mut Value,
     ) -> Result<bool, (Stage, Error)> {
-        let checks = run.checks.get() + 1;
-        run.checks.set(checks);
-        if checks > CHECKS_MAX {
-            return Err((
-                Stage::Operator,
-                Error::new(
-                    "ValueError",
-                    Kind::Limit,
-                    format!("the search needs more than {CHECKS_MAX} comparisons"),
-                ),
-            ));
-        }
         *pattern = self
             .pattern
             .value(prefix, payload, run.surroundings)
@@ -251,7 +258,16 @@ impl Criterion {
         *value = self
             .lookup(prefix, payload, run.surroundings)
             .map_err(|error| (Stage::Key, error))?;
-        let now = run.surroundings.host.now();
+        // Asking for the time costs more than most comparisons.
+        let needs_clock = match &self.test {
+            Check::Constant(operator, _) | Check::Rendered(operator) => operator.needs_clock(),
+            Check::Never | Check::Unknown(_) | Check::Search(_) => false,
+        };
+        let now = if needs_clock {
+            run.surroundings.host.now()
+        } else {
+            jiff::Timestamp::UNIX_EPOCH
+        };
         let result = match &self.test {
             Check::Never => Ok(false),
             Check::Unknown(error) => return Err((Stage::UnknownOperator, error.clone())),
@@ -360,10 +376,16 @@ impl Search {
         // way is reported.
         let mut matching = 0;
         for item in items.iter() {
-            let met = criteria
-                .iter()
-                .filter(|criterion| criterion.check(ITEM, item, run).is_match)
-                .count();
+            let mut met = 0;
+            for criterion in criteria {
+                run.count()?;
+                met += usize::from(criterion.check(ITEM, item, run).is_match);
+                // An operator that does not exist ends the whole search.
+                let is_unknown = |failure: &mut Failure| failure.stage == Stage::UnknownOperator;
+                if let Some(failure) = run.failures.pop_if(is_unknown) {
+                    return Err(failure.error);
+                }
+            }
             let is_match = if any_criterion {
                 met > 0
             } else {

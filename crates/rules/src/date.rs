@@ -78,8 +78,8 @@ fn tokens(text: &str) -> Vec<Token> {
         match (tokens.last_mut(), c) {
             (Some(Token::Number(digits)), c) if c.is_ascii_digit() => digits.push(c),
             (_, c) if c.is_ascii_digit() => tokens.push(Token::Number(c.to_string())),
-            (Some(Token::Word(word)), c) if c.is_alphabetic() => word.extend(c.to_lowercase()),
-            (_, c) if c.is_alphabetic() => tokens.push(Token::Word(c.to_lowercase().collect())),
+            (Some(Token::Word(word)), c) if c.is_alphabetic() => word.push(c),
+            (_, c) if c.is_alphabetic() => tokens.push(Token::Word(c.to_string())),
             (Some(Token::Space), c) if c.is_whitespace() => {}
             (_, c) if c.is_whitespace() => tokens.push(Token::Space),
             (_, c) => tokens.push(Token::Mark(c)),
@@ -90,11 +90,12 @@ fn tokens(text: &str) -> Vec<Token> {
 
 #[derive(Default)]
 struct Parts {
-    year: Option<i64>,
-    month: Option<i64>,
-    day: Option<i64>,
-    /// Numbers of the date whose meaning depends on the others.
-    loose: Vec<(i64, usize)>,
+    /// The numbers of the date, in the order of the text.
+    date: Vec<i64>,
+    /// Which of them is surely the year, because it has more than two digits.
+    year_at: Option<usize>,
+    /// Which of them is surely the month, because it has a name.
+    month_at: Option<usize>,
     hour: Option<i64>,
     minute: i64,
     second: i64,
@@ -171,18 +172,24 @@ impl Parser<'_> {
             return self.time(digits);
         }
         let is_hour = matches!(self.after_space(), Some(Token::Word(word))
-            if matches!(word.as_str(), "am" | "pm" | "a" | "p" | "h"));
+            if matches!(word.to_lowercase().as_str(), "am" | "pm" | "a" | "p" | "h"));
         if is_hour && self.parts.hour.is_none() && digits.len() <= 2 {
             self.parts.hour = Some(self.value(digits)?);
             return Ok(());
         }
+        let after = self
+            .next
+            .checked_sub(2)
+            .and_then(|index| self.tokens.get(index));
+        if after == Some(&Token::Word("h".to_owned())) && digits.len() <= 2 {
+            self.parts.minute = self.value(digits)?;
+            return Ok(());
+        }
         match digits.len() {
             // 20240601, 20240601120000
-            8 | 12 | 14 if self.parts.year.is_none() && self.parts.loose.is_empty() => {
-                self.compact(digits)
-            }
+            8 | 12 | 14 if self.parts.date.is_empty() => self.compact(digits),
             // 120000 after a date
-            4 | 6 if self.has_date() && self.parts.hour.is_none() => {
+            4 | 6 if self.parts.date.len() >= 3 && self.parts.hour.is_none() => {
                 self.parts.hour = Some(self.value(&digits[..2])?);
                 self.parts.minute = self.value(&digits[2..4])?;
                 if digits.len() == 6 {
@@ -197,16 +204,13 @@ impl Parser<'_> {
                     let range = "is out of range";
                     return Err(error(format!("year {number} {range}: {}", self.text)));
                 }
-                self.parts.loose.push((number, length));
+                if length > 2 && self.parts.year_at.replace(self.parts.date.len()).is_some() {
+                    return Err(self.unknown());
+                }
+                self.parts.date.push(number);
                 Ok(())
             }
         }
-    }
-
-    fn has_date(&self) -> bool {
-        let parts = &self.parts;
-        let known = [parts.year, parts.month, parts.day];
-        known.iter().flatten().count() + parts.loose.len() >= 3
     }
 
     fn after_space(&self) -> Option<&Token> {
@@ -217,9 +221,12 @@ impl Parser<'_> {
     }
 
     fn compact(&mut self, digits: &str) -> Result<(), Error> {
-        self.parts.year = Some(self.value(&digits[..4])?);
-        self.parts.month = Some(self.value(&digits[4..6])?);
-        self.parts.day = Some(self.value(&digits[6..8])?);
+        let date = [&digits[..4], &digits[4..6], &digits[6..8]];
+        self.parts.year_at = Some(0);
+        for part in date {
+            let number = self.value(part)?;
+            self.parts.date.push(number);
+        }
         if digits.len() >= 12 {
             self.parts.hour = Some(self.value(&digits[8..10])?);
             self.parts.minute = self.value(&digits[10..12])?;
@@ -257,28 +264,39 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn word(&mut self, word: &str) -> Result<(), Error> {
-        let is_name = |names: &[&str]| {
+    fn word(&mut self, text: &str) -> Result<(), Error> {
+        let lower = text.to_lowercase();
+        let word = lower.as_str();
+        let index_in = |names: &[&str]| {
             names
                 .iter()
                 .position(|name| word.len() >= 3 && name.starts_with(word))
         };
-        if let Some(index) = is_name(&MONTHS).or((word == "sept").then_some(8)) {
+        let month = index_in(&MONTHS).or((word == "sept").then_some(8));
+        if let Some(month) = month.and_then(|index| i64::try_from(index + 1).ok()) {
             self.parts.has_anything = true;
-            self.parts.month = i64::try_from(index + 1).ok();
-        } else if matches!(word, "z" | "utc" | "gmt") && self.parts.hour.is_some() {
-            self.parts.offset_seconds = Some(0);
-        } else if matches!(word, "am" | "pm" | "a" | "p") && self.parts.hour.is_some() {
-            self.parts.is_afternoon = Some(word.starts_with('p'));
-        } else if is_name(&WEEKDAYS).is_none()
-            && !FILLERS.contains(&word)
-            && !(word == "h" && self.parts.hour.is_some())
-            // A zone of an unknown name counts as none.
-            && !(self.parts.hour.is_some() && (3..=5).contains(&word.len()))
-        {
-            return Err(self.unknown());
+            if self.parts.month_at.replace(self.parts.date.len()).is_some() {
+                return Err(self.unknown());
+            }
+            self.parts.date.push(month);
+            return Ok(());
         }
-        Ok(())
+        let has_time = self.parts.hour.is_some();
+        if has_time && matches!(word, "z" | "utc" | "gmt") {
+            self.parts.offset_seconds = Some(0);
+            return Ok(());
+        }
+        if has_time && matches!(word, "am" | "pm" | "a" | "p") {
+            self.parts.is_afternoon = Some(word.starts_with('p'));
+            return Ok(());
+        }
+        // A zone of an unknown name counts as none.
+        let is_zone = (3..=5).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_uppercase());
+        let is_filler = index_in(&WEEKDAYS).is_some() || FILLERS.contains(&word);
+        if is_filler || (has_time && (is_zone || word == "h")) {
+            return Ok(());
+        }
+        Err(self.unknown())
     }
 
     /// `+02:00`, `+0200`, `+02`; the sign is gone.
@@ -303,54 +321,19 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Gives the loose numbers their meaning: four digits or more than 31 is the year; of the rest
-    /// the month comes before the day unless it can't be one.
-    fn settle(&mut self) -> Result<(), Error> {
-        let loose = std::mem::take(&mut self.parts.loose);
-        let starts_with_year = loose
-            .first()
-            .is_some_and(|(number, digits)| *digits > 2 || *number > 31);
-        let mut rest = Vec::new();
-        for (number, digits) in loose {
-            if (digits > 2 || number > 31) && self.parts.year.is_none() {
-                self.parts.year = Some(if digits > 2 { number } else { century(number) });
-            } else {
-                rest.push(number);
-            }
-        }
-        let parts = &mut self.parts;
-        for (index, number) in rest.iter().copied().enumerate() {
-            let day_follows = rest.len() > index + 1;
-            let may_be_month = parts.month.is_none() && number <= 12;
-            if may_be_month && (day_follows || parts.day.is_some() || starts_with_year) {
-                parts.month = Some(number);
-            } else if parts.day.is_none() {
-                parts.day = Some(number);
-            } else if parts.month.is_none() {
-                parts.month = Some(number);
-            } else if parts.year.is_none() {
-                parts.year = Some(century(number));
-            } else {
-                return Err(error(format!("Unknown string format: {}", self.text)));
-            }
-        }
-        Ok(())
-    }
-
-    fn resolve(mut self, now: Timestamp) -> Result<Timestamp, Error> {
-        self.settle()?;
+    fn resolve(self, now: Timestamp) -> Result<Timestamp, Error> {
         let today = TimeZone::UTC.to_datetime(now);
-        let parts = &self.parts;
-        let year = parts.year.unwrap_or(i64::from(today.year()));
-        let month = parts.month.unwrap_or(i64::from(today.month()));
         let text = self.text;
+        let (year, month, day) = self.parts.settle().ok_or_else(|| self.unknown())?;
+        let year = year.unwrap_or(i64::from(today.year()));
+        let month = month.unwrap_or(i64::from(today.month()));
         if !(1..=9999).contains(&year) {
             return Err(error(format!("year {year} is out of range: {text}")));
         }
         if !(1..=12).contains(&month) {
             return Err(error(format!("month must be in 1..12: {text}")));
         }
-        let date = match parts.day {
+        let date = match day {
             Some(day) => date(year, month, day),
             // Today's day, or the last one of a shorter month.
             None => (1..=i64::from(today.day()))
@@ -358,31 +341,87 @@ impl Parser<'_> {
                 .find_map(|day| date(year, month, day)),
         };
         let date = date.ok_or_else(|| error(format!("day is out of range for month: {text}")))?;
-        let time = parts
+        let time = self
+            .parts
             .time()
-            .ok_or_else(|| error(format!("hour must be in 0..23: {text}")))?;
+            .map_err(|bound| error(format!("{bound}: {text}")))?;
+        // The last hours of the year 9999 stand for "never", and lie beyond what a timestamp holds.
         let utc = Offset::UTC
             .to_timestamp(DateTime::from_parts(date, time))
-            .map_err(|_| self.unknown())?;
-        let shift = SignedDuration::from_secs(parts.offset_seconds.unwrap_or(0));
+            .unwrap_or(Timestamp::MAX);
+        let shift = SignedDuration::from_secs(self.parts.offset_seconds.unwrap_or(0));
         utc.checked_sub(shift).map_err(|_| self.unknown())
     }
 }
 
+type DateParts = (Option<i64>, Option<i64>, Option<i64>);
+
 impl Parts {
-    fn time(&self) -> Option<Time> {
+    /// Year, month and day, by the rules of `dateutil`; `None` if there are too many numbers.
+    ///
+    /// A number above 31 or of more than two digits is the year. Otherwise the month comes first,
+    /// unless it has a name or the first number can't be one.
+    fn settle(&self) -> Option<DateParts> {
+        let numbers = &self.date;
+        let full = |year: i64| {
+            let has_century = self.year_at.is_some();
+            Some(if has_century { year } else { century(year) })
+        };
+        let is_year = |at: usize| self.year_at == Some(at) || numbers.get(at) > Some(&31);
+        match (numbers.as_slice(), self.month_at) {
+            (&[], _) => Some((None, None, None)),
+            (&[month], Some(_)) => Some((None, Some(month), None)),
+            (&[year], None) if is_year(0) => Some((full(year), None, None)),
+            (&[day], None) => Some((None, None, Some(day))),
+            (&[a, b], Some(at)) => {
+                let (month, other) = if at == 0 { (a, b) } else { (b, a) };
+                Some(if is_year(1 - at) {
+                    (full(other), Some(month), None)
+                } else {
+                    (None, Some(month), Some(other))
+                })
+            }
+            (&[year, month], None) if is_year(0) => Some((full(year), Some(month), None)),
+            (&[month, year], None) if is_year(1) => Some((full(year), Some(month), None)),
+            (&[month, day], None) => Some((None, Some(month), Some(day))),
+            (&[a, b, c], month_at) => {
+                let (year, month, day) = match month_at {
+                    Some(0) if is_year(1) => (b, a, c),
+                    Some(0) => (c, a, b),
+                    Some(1) if is_year(0) => (a, b, c),
+                    Some(1) => (c, b, a),
+                    Some(_) if is_year(1) => (b, c, a),
+                    Some(_) => (a, c, b),
+                    None if is_year(0) => (a, b, c),
+                    None if a > 12 => (c, b, a),
+                    None => (c, a, b),
+                };
+                Some((full(year), Some(month), Some(day)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The time of day, or which bound is broken.
+    fn time(&self) -> Result<Time, &'static str> {
         let hour = match (self.hour.unwrap_or(0), self.is_afternoon) {
             (hour, None) => hour,
             (12, Some(is_afternoon)) => i64::from(is_afternoon) * 12,
             (hour, Some(is_afternoon)) => hour + i64::from(is_afternoon) * 12,
         };
+        let part = |number: i64, max: i8, bound: &'static str| {
+            i8::try_from(number)
+                .ok()
+                .filter(|number| (0..=max).contains(number))
+                .ok_or(bound)
+        };
         Time::new(
-            i8::try_from(hour).ok()?,
-            i8::try_from(self.minute).ok()?,
-            i8::try_from(self.second).ok()?,
-            i32::try_from(self.nanosecond).ok()?,
+            part(hour, 23, "hour must be in 0..23")?,
+            part(self.minute, 59, "minute must be in 0..59")?,
+            part(self.second, 59, "second must be in 0..59")?,
+            i32::try_from(self.nanosecond).unwrap_or(0),
         )
-        .ok()
+        .map_err(|_| "hour must be in 0..23")
     }
 }
 

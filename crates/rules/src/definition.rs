@@ -175,19 +175,25 @@ impl Reader {
         let action_parameters = self.dict(&action, &["action", "parameters"], false);
         let criteria = self.dict(rule, &["criteria"], false);
         self.criteria(&criteria, &mut vec!["criteria"]);
+        let pack = self.text(rule, &["pack"], false);
+        let description = self.text(rule, &["description"], false);
+        let enabled = self.enabled(rule);
+        let kind = self.kind(rule);
+        let context = self.dict(rule, &["context"], false);
+        let tags = self.tags(rule);
         Some(RuleDefinition {
             name: name?,
-            pack: self.text(rule, &["pack"], false),
-            description: self.text(rule, &["description"], false),
-            enabled: self.enabled(rule),
-            kind: self.kind(rule),
+            pack,
+            description,
+            enabled,
+            kind,
             trigger_type: trigger_type?,
             trigger_parameters: Value::from(trigger_parameters),
             criteria: Value::from(criteria),
             action: action_ref?,
             action_parameters: Value::from(action_parameters),
-            context: Value::from(self.dict(rule, &["context"], false)),
-            tags: self.tags(rule),
+            context: Value::from(context),
+            tags,
         })
     }
 
@@ -201,6 +207,13 @@ impl Reader {
                 self.found.push(Diagnostic::error(
                     path,
                     format!("'{key}' is a required property"),
+                ));
+                None
+            }
+            Some(Value::String(_)) => {
+                self.found.push(Diagnostic::error(
+                    path,
+                    format!("`{key}` must not be empty"),
                 ));
                 None
             }

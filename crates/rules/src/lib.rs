@@ -24,6 +24,8 @@ mod pattern;
 mod python;
 mod regex;
 mod rule;
+#[cfg(test)]
+mod tests;
 mod wildcard;
 
 pub use criterion::{Failure, Stage};

@@ -150,6 +150,11 @@ impl Operator {
         Test::new(self, pattern).apply(value, pattern, now)
     }
 
+    /// Whether it compares with the clock.
+    pub(crate) fn needs_clock(self) -> bool {
+        matches!(self, O::TimeDiffLess | O::TimeDiffGreater)
+    }
+
     /// Whether it can't fail, whatever the value, as long as the pattern is scalar.
     pub(crate) fn is_infallible(self) -> bool {
         matches!(self, O::Equals | O::NotEquals | O::Exists | O::NotExists)
@@ -306,9 +311,10 @@ fn prepare(operator: Operator, pattern: &Value) -> Prepared {
     }
     let regex = |mode| match pattern.as_str() {
         Some(text) => Regex::new(text, mode).map_or_else(Prepared::Broken, Prepared::Regex),
-        None => Prepared::Broken(type_error(
-            "first argument must be string or compiled pattern",
-        )),
+        None => Prepared::Broken(type_error(match pattern {
+            Value::List(_) | Value::Dict(_) => format!("unhashable type: '{}'", type_name(pattern)),
+            _ => "first argument must be string or compiled pattern".to_owned(),
+        })),
     };
     match operator {
         O::EqualsIgnoreCase

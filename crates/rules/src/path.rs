@@ -400,10 +400,11 @@ impl<'t> Parser<'t> {
                 Some(c) if c == quote => break,
                 Some(c) => name.push(c),
                 None => {
-                    return Err(syntax(format!(
-                        "Unexpected EOF in string literal or identifier in key `{}`",
-                        self.text
-                    )));
+                    return Err(Error::new(
+                        "JsonPathLexerError",
+                        Kind::Other,
+                        format!("the key `{}` has a quote that never ends", self.text),
+                    ));
                 }
             }
         }

@@ -84,10 +84,20 @@ struct Translator {
     chars: Vec<char>,
     next: usize,
     out: String,
-    /// Positions of open groups, and the multi-line flag outside of each.
-    open: Vec<(usize, bool)>,
+    /// Positions of open groups, and the flags outside of each.
+    open: Vec<(usize, Flags)>,
     groups: usize,
+    flags: Flags,
+}
+
+/// The flags that are acted on here; `i` and `s` are left to the engine.
+#[derive(Clone, Copy, Default)]
+struct Flags {
     multi_line: bool,
+    /// White space and comments don't count.
+    verbose: bool,
+    /// `\w` and its kind are ASCII.
+    ascii: bool,
 }
 
 impl Translator {
@@ -104,32 +114,35 @@ impl Translator {
             next: 0,
             open: Vec::new(),
             groups: 0,
-            multi_line: false,
+            flags: Flags::default(),
         })
     }
 
     fn run(mut self) -> Result<String, Error> {
         while let Some(c) = self.bump() {
             match c {
+                c if self.flags.verbose && c.is_whitespace() => {}
+                '#' if self.flags.verbose => while self.bump().is_some_and(|c| c != '\n') {},
                 '\\' => self.escape()?,
                 '[' => self.set()?,
                 '(' => self.group()?,
                 ')' => {
-                    let (_, multi_line) = self.open.pop().ok_or_else(|| {
+                    let (_, flags) = self.open.pop().ok_or_else(|| {
                         invalid(format!(
                             "unbalanced parenthesis at position {}",
                             self.next - 1
                         ))
                     })?;
-                    self.multi_line = multi_line;
+                    self.flags = flags;
                     self.out.push(')');
                 }
-                '{' => self.brace(),
+                '{' => self.brace()?,
                 '}' | ']' => {
                     self.out.push('\\');
                     self.out.push(c);
                 }
                 '$' => self.end(),
+                '^' if self.flags.multi_line => self.out.push_str("(?m:^)"),
                 '*' | '+' | '?' if self.next == 1 => {
                     return Err(invalid("nothing to repeat at position 0"));
                 }
@@ -167,7 +180,7 @@ impl Translator {
     /// Outside of multi-line mode, Python's `$` also matches before a final line end.
     fn end(&mut self) {
         let is_last = self.next == self.chars.len() && self.open.is_empty();
-        self.out.push_str(match (self.multi_line, is_last) {
+        self.out.push_str(match (self.flags.multi_line, is_last) {
             (true, _) => "(?m:$)",
             // Nothing follows, so the line end may as well be consumed, which is far cheaper.
             (false, true) => "\\n?\\z",
@@ -176,26 +189,36 @@ impl Translator {
     }
 
     /// A repetition, or a brace that stands for itself.
-    fn brace(&mut self) {
+    fn brace(&mut self) -> Result<(), Error> {
         let rest = &self.chars[self.next..];
         let close = rest.iter().take(24).position(|&c| c == '}');
         let body: Option<String> = close.map(|close| rest[..close].iter().collect());
+        let (Some(body), Some(close)) = (body, close) else {
+            self.out.push_str("\\{");
+            return Ok(());
+        };
+        let (low, high) = body.split_once(',').unwrap_or((&body, &body));
         let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        let bounds = body.as_deref().and_then(|body| match body.split_once(',') {
-            Some((low, high)) if is_digits(low) && is_digits(high) => {
-                let low = if low.is_empty() { "0" } else { low };
-                Some(format!("{{{low},{high}}}"))
-            }
-            None if is_digits(body) && !body.is_empty() => Some(format!("{{{body}}}")),
-            _ => None,
-        });
-        match (bounds, close) {
-            (Some(bounds), Some(close)) => {
-                self.out.push_str(&bounds);
-                self.next += close + 1;
-            }
-            _ => self.out.push_str("\\{"),
+        if body.is_empty() || !is_digits(low) || !is_digits(high) {
+            self.out.push_str("\\{");
+            return Ok(());
         }
+        let bound = |text: &str| text.parse::<u64>().ok();
+        if let (Some(low), Some(high)) = (bound(low), bound(high))
+            && low > high
+        {
+            return Err(invalid(format!(
+                "min repeat greater than max repeat at position {}",
+                self.next
+            )));
+        }
+        let low = if low.is_empty() { "0" } else { low };
+        self.out.push_str(&match body.contains(',') {
+            true => format!("{{{low},{high}}}"),
+            false => format!("{{{low}}}"),
+        });
+        self.next += close + 1;
+        Ok(())
     }
 
     fn group(&mut self) -> Result<(), Error> {
@@ -207,7 +230,7 @@ impl Translator {
         }
         if self.peek() != Some('?') {
             self.groups += 1;
-            self.open.push((position, self.multi_line));
+            self.open.push((position, self.flags));
             self.out.push('(');
             return Ok(());
         }
@@ -217,14 +240,14 @@ impl Translator {
         }
         if self.rest_starts_with("?P=") {
             // A reference by name ends with its own parenthesis.
-            self.open.push((position, self.multi_line));
+            self.open.push((position, self.flags));
             self.copy("(", 3);
             return Ok(());
         }
         for prefix in ["?:", "?=", "?!", "?<=", "?<!", "?>", "?P<", "?("] {
             if self.rest_starts_with(prefix) {
                 self.groups += usize::from(prefix == "?P<");
-                self.open.push((position, self.multi_line));
+                self.open.push((position, self.flags));
                 self.copy("(", prefix.len());
                 if prefix == "?(" {
                     while let Some(c) = self.bump() {
@@ -251,41 +274,26 @@ impl Translator {
     /// `(?i)` for the whole expression, `(?i-s:…)` for a group.
     fn flags(&mut self, position: usize) -> Result<(), Error> {
         self.bump();
-        let mut flags = String::new();
-        let mut multi_line = self.multi_line;
-        let mut is_off = false;
+        // For the engine: those to set, those to clear.
+        let mut passed = [String::new(), String::new()];
+        let mut flags = self.flags;
+        let mut is_on = true;
         loop {
             match self.bump() {
-                Some(c @ ('i' | 's' | 'x')) => flags.push(c),
-                Some('m') => {
-                    flags.push('m');
-                    multi_line = !is_off;
-                }
-                Some('-') if !is_off => {
-                    is_off = true;
-                    flags.push('-');
-                }
-                // Unicode is the rule; `a` asks for ASCII.
-                Some('u' | 'L') => {}
-                Some('a') => flags.push_str("-u"),
-                Some(')') => {
-                    if position != 0 {
-                        return Err(invalid(format!(
-                            "global flags not at the start of the expression at position \
-                             {position}"
-                        )));
-                    }
-                    self.multi_line = multi_line;
-                    if !flags.is_empty() {
-                        self.out.push_str(&format!("(?{flags})"));
-                    }
-                    return Ok(());
-                }
-                Some(':') => {
-                    self.open.push((position, self.multi_line));
-                    self.multi_line = multi_line;
-                    self.out.push_str(&format!("(?{flags}:"));
-                    return Ok(());
+                Some(c @ ('i' | 's')) => passed[usize::from(!is_on)].push(c),
+                Some('m') => flags.multi_line = is_on,
+                Some('x') => flags.verbose = is_on,
+                Some('a') if is_on => flags.ascii = true,
+                // Unicode is the rule.
+                Some('u' | 'L') if is_on => {}
+                Some('-') if is_on => is_on = false,
+                Some(end @ (')' | ':')) => {
+                    let [set, clear] = &passed;
+                    let text = match (set.is_empty(), clear.is_empty()) {
+                        (_, true) => set.clone(),
+                        (_, false) => format!("{set}-{clear}"),
+                    };
+                    return self.end_flags(end, position, flags, &text);
                 }
                 Some(c) => {
                     return Err(invalid(format!(
@@ -303,6 +311,27 @@ impl Translator {
         }
     }
 
+    fn end_flags(
+        &mut self,
+        end: char,
+        position: usize,
+        flags: Flags,
+        passed: &str,
+    ) -> Result<(), Error> {
+        if end == ':' {
+            self.open.push((position, self.flags));
+            self.out.push_str(&format!("(?{passed}:"));
+        } else if position != 0 {
+            return Err(invalid(format!(
+                "global flags not at the start of the expression at position {position}"
+            )));
+        } else if !passed.is_empty() {
+            self.out.push_str(&format!("(?{passed})"));
+        }
+        self.flags = flags;
+        Ok(())
+    }
+
     /// What follows a backslash outside of sets.
     fn escape(&mut self) -> Result<(), Error> {
         let position = self.next - 1;
@@ -317,6 +346,7 @@ impl Translator {
                 self.out.push('\\');
                 self.out.push(c);
             }
+            '0'..='3' if self.octal_digits() == 2 => self.octal(c)?,
             '1'..='9' => {
                 let mut number = c.to_string();
                 if let Some(digit) = self.peek().filter(char::is_ascii_digit) {
@@ -340,6 +370,15 @@ impl Translator {
     /// Escapes that mean the same in and out of sets.
     fn common_escape(&mut self, c: char, position: usize) -> Result<(), Error> {
         match c {
+            'd' | 'D' | 'w' | 'W' | 's' | 'S' if self.flags.ascii => {
+                let members = match c.to_ascii_lowercase() {
+                    'd' => "0-9",
+                    'w' => "A-Za-z0-9_",
+                    _ => " \\t\\n\\r\\f\\v",
+                };
+                let negation = if c.is_ascii_uppercase() { "^" } else { "" };
+                self.out.push_str(&format!("[{negation}{members}]"));
+            }
             'd' | 'D' | 'w' | 'W' | 's' | 'S' | 'n' | 'r' | 't' | 'f' | 'v' | 'a' => {
                 self.out.push('\\');
                 self.out.push(c);
@@ -347,22 +386,32 @@ impl Translator {
             'x' => self.code(2, position)?,
             'u' => self.code(4, position)?,
             'U' => self.code(8, position)?,
-            '0' => {
-                let mut code = 0;
-                for _ in 0..2 {
-                    let Some(digit) = self.peek().and_then(|c| c.to_digit(8)) else {
-                        break;
-                    };
-                    code = code * 8 + digit;
-                    self.bump();
-                }
-                self.out.push_str(&format!("\\x{{{code:x}}}"));
-            }
+            '0' => self.octal(c)?,
             c if c.is_ascii_alphanumeric() => {
                 return Err(invalid(format!("bad escape \\{c} at position {position}")));
             }
             c => self.literal(c),
         }
+        Ok(())
+    }
+
+    /// How many of the next two characters are octal digits.
+    fn octal_digits(&self) -> usize {
+        let rest = self.chars.get(self.next..).unwrap_or_default();
+        rest.iter().take(2).take_while(|c| c.is_digit(8)).count()
+    }
+
+    /// An octal code of at most three digits, `first` included.
+    fn octal(&mut self, first: char) -> Result<(), Error> {
+        let mut code = first.to_digit(8).unwrap_or(0);
+        for _ in 0..self.octal_digits() {
+            let digit = self.bump().and_then(|c| c.to_digit(8));
+            code = code * 8 + digit.unwrap_or(0);
+        }
+        if code > 0o377 {
+            return Err(invalid("octal escape value outside of range 0-0o377"));
+        }
+        self.out.push_str(&format!("\\x{{{code:x}}}"));
         Ok(())
     }
 
@@ -442,18 +491,7 @@ impl Translator {
                 self.out.push_str("\\x08");
                 Ok(())
             }
-            Some(c @ '1'..='7') => {
-                let mut code = c.to_digit(8).unwrap_or(0);
-                while let Some(digit) = self.peek().and_then(|c| c.to_digit(8)) {
-                    code = code * 8 + digit;
-                    self.bump();
-                    if code > 0o37 {
-                        break;
-                    }
-                }
-                self.out.push_str(&format!("\\x{{{code:x}}}"));
-                Ok(())
-            }
+            Some(c @ '1'..='7') => self.octal(c),
             Some(c) => self.common_escape(c, self.next.saturating_sub(2)),
             None => Err(invalid(format!(
                 "unterminated character set at position {position}"
