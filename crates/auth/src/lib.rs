@@ -1,1 +1,13 @@
-//! Users, tokens, API keys, roles.
+//! Users, tokens and API keys: who is it that asks?
+//!
+//! Passwords are kept as bcrypt hashes, tokens and API keys as hashes of their text, so that what is
+//! stored signs nobody in. Actions get tokens that are signed instead of stored
+//! ([`ActionTokens`]): they cost no write and end with the action.
+
+mod action_token;
+mod directory;
+mod secret;
+
+pub use action_token::ActionTokens;
+pub use directory::{Directory, Error, Identity, Issued, Method, Settings};
+pub use secret::{fresh_password, fresh_token};

@@ -1,0 +1,481 @@
+//! Who is known, and by what they are recognised.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use squall_env::{Env, fresh_id};
+use squall_model::{Document, DocumentKind, Timestamp};
+use squall_store::{Command, CommitError, Store, Transaction};
+use squall_value::{Dict, Str, Value, dict};
+
+use crate::ActionTokens;
+use crate::secret::{api_key_hash, fresh_token, token_hash};
+
+/// What an operator may set about signing in.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How long a token holds at most; StackStorm's `auth.token_ttl`.
+    pub token_life_max: Duration,
+    /// The work factor of bcrypt: each step doubles the time of a check.
+    pub bcrypt_cost: u32,
+    /// How many wrong passwords one name may have within [`Settings::lockout`].
+    pub failures_max: u32,
+    /// How long a name is refused after too many wrong passwords.
+    pub lockout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            token_life_max: Duration::from_secs(24 * 60 * 60),
+            bcrypt_cost: 10,
+            failures_max: 10,
+            lockout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// How somebody was recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// By a token.
+    Token,
+    /// By an API key.
+    ApiKey,
+}
+
+/// Somebody who was recognised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The name.
+    pub user: Str,
+    /// How.
+    pub method: Method,
+    /// Until when, for a token.
+    pub expires: Option<Timestamp>,
+}
+
+/// A token that was issued. Its text is not kept.
+#[derive(Clone, PartialEq)]
+pub struct Issued {
+    /// The text to present.
+    pub token: String,
+    /// Its record.
+    pub document: Arc<Document>,
+    /// Until when it holds.
+    pub expires: Timestamp,
+}
+
+/// Why somebody is not recognised, or a record not made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Wrong name or password.
+    #[error("Invalid or missing credentials")]
+    Credentials,
+    /// Too many wrong passwords for this name.
+    #[error("too many wrong passwords; try again in {seconds} s")]
+    Throttled {
+        /// How long to wait.
+        seconds: u64,
+    },
+    /// A token for longer than the server allows.
+    #[error("TTL specified {asked} is greater than max allowed {max}.")]
+    TooLong {
+        /// The seconds asked for.
+        asked: u64,
+        /// The seconds allowed.
+        max: u64,
+    },
+    /// A password that bcrypt cannot take.
+    #[error("the password cannot be used: it must have 1 to 72 bytes and no NUL")]
+    Password,
+    /// The store failed.
+    #[error("the users cannot be read now")]
+    Store(#[from] CommitError),
+}
+
+impl From<squall_store::Error> for Error {
+    fn from(error: squall_store::Error) -> Error {
+        Error::Store(error.into())
+    }
+}
+
+/// How long a recognised token is believed without looking into the store again.
+const BELIEVED: Duration = Duration::from_secs(5);
+
+/// How many recognised tokens are remembered.
+const REMEMBERED_MAX: usize = 10_000;
+
+/// Users, tokens and API keys.
+#[derive(Debug)]
+pub struct Directory {
+    store: Arc<dyn Store>,
+    env: Arc<dyn Env>,
+    settings: Settings,
+    action_tokens: Arc<ActionTokens>,
+    recognised: Mutex<HashMap<String, (Identity, Timestamp)>>,
+    failures: Mutex<HashMap<Str, (u32, Timestamp)>>,
+    /// The hash of no one's password, so that an unknown name takes as long as a wrong password.
+    decoy: String,
+}
+
+impl Directory {
+    /// The directory of a store.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        env: Arc<dyn Env>,
+        settings: Settings,
+        action_tokens: Arc<ActionTokens>,
+    ) -> Directory {
+        let decoy = bcrypt::hash(fresh_token(&*env), settings.bcrypt_cost).unwrap_or_default();
+        let (recognised, failures) = (Mutex::default(), Mutex::default());
+        Directory {
+            store,
+            env,
+            settings,
+            action_tokens,
+            recognised,
+            failures,
+            decoy,
+        }
+    }
+
+    /// Whether anybody is known at all.
+    ///
+    /// # Errors
+    ///
+    /// When the store does not answer.
+    pub async fn is_empty(&self) -> Result<bool, Error> {
+        let filter = squall_store::DocumentFilter::default();
+        let page = squall_store::Page::first(1);
+        let users = self
+            .store
+            .documents(DocumentKind::User, &filter, page, self.env.now())
+            .await?;
+        Ok(users.total == 0)
+    }
+
+    /// Sets a user's password; makes the user if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Password`], [`Error::Store`].
+    pub async fn set_password(&self, user: &str, password: &str) -> Result<(), Error> {
+        if password.is_empty() || password.len() > 72 || password.contains('\0') {
+            return Err(Error::Password);
+        }
+        let cost = self.settings.bcrypt_cost;
+        let password = password.to_owned();
+        let hash = tokio::task::spawn_blocking(move || bcrypt::hash(password, cost)).await;
+        let hash = hash.ok().and_then(Result::ok).ok_or(Error::Password)?;
+        let body = dict! { "name" => user, "password_hash" => hash };
+        self.put(DocumentKind::User, user, body, None)
+            .await
+            .map(drop)
+    }
+
+    async fn put(
+        &self,
+        kind: DocumentKind,
+        key: &str,
+        body: Value,
+        expires: Option<Timestamp>,
+    ) -> Result<Arc<Document>, Error> {
+        let now = self.env.now();
+        let known = self.store.document(kind, key, now).await?;
+        let from = known.as_ref().map(|known| known.revision);
+        let document = Arc::new(Document {
+            kind,
+            key: Str::from(key),
+            id: known.map_or_else(|| fresh_id(&*self.env), |known| known.id),
+            pack: None,
+            body,
+            revision: from.unwrap_or(0) + 1,
+            changed: now,
+            expires,
+        });
+        let command = Command::PutDocument {
+            document: Arc::clone(&document),
+            from,
+        };
+        self.store
+            .commit(Transaction::new(now, vec![command]))
+            .await?;
+        Ok(document)
+    }
+
+    /// Checks a name and a password, in a time that does not tell whether the name is known.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Credentials`], [`Error::Throttled`], [`Error::Store`].
+    pub async fn check_password(&self, user: &str, password: &str) -> Result<(), Error> {
+        let now = self.env.now();
+        self.check_throttle(user, now)?;
+        let document = self.store.document(DocumentKind::User, user, now).await?;
+        let hash = document
+            .as_ref()
+            .and_then(|document| document.body.get("password_hash"));
+        let known = hash.and_then(Value::as_str).map(str::to_owned);
+        let hash = known.clone().unwrap_or_else(|| self.decoy.clone());
+        let password = password.to_owned();
+        let checked = tokio::task::spawn_blocking(move || bcrypt::verify(password, &hash)).await;
+        let right = checked.ok().and_then(Result::ok).unwrap_or(false) && known.is_some();
+        let mut failures = self.failures.lock();
+        if right {
+            failures.remove(user);
+            return Ok(());
+        }
+        if failures.len() >= REMEMBERED_MAX {
+            failures.retain(|_, (_, until)| *until > now);
+        }
+        let until = now
+            .checked_add(self.settings.lockout)
+            .unwrap_or(Timestamp::MAX);
+        let (count, end) = failures.entry(Str::from(user)).or_insert((0, until));
+        *count += 1;
+        *end = until;
+        Err(Error::Credentials)
+    }
+
+    fn check_throttle(&self, user: &str, now: Timestamp) -> Result<(), Error> {
+        let mut failures = self.failures.lock();
+        match failures.get(user) {
+            Some((_, until)) if *until <= now => drop(failures.remove(user)),
+            Some((count, until)) if *count >= self.settings.failures_max => {
+                let seconds = until.as_second() - now.as_second();
+                return Err(Error::Throttled {
+                    seconds: u64::try_from(seconds).unwrap_or(1).max(1),
+                });
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Issues a token.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLong`], [`Error::Store`].
+    pub async fn issue(
+        &self,
+        user: &str,
+        life: Option<Duration>,
+        metadata: Value,
+    ) -> Result<Issued, Error> {
+        let max = self.settings.token_life_max;
+        let life = life.unwrap_or(max);
+        if life > max {
+            return Err(Error::TooLong {
+                asked: life.as_secs(),
+                max: max.as_secs(),
+            });
+        }
+        let token = fresh_token(&*self.env);
+        let expires = self.env.now().checked_add(life).unwrap_or(Timestamp::MAX);
+        let body = dict! { "user" => user, "metadata" => metadata };
+        let document = self
+            .put(
+                DocumentKind::Token,
+                &token_hash(&token),
+                body,
+                Some(expires),
+            )
+            .await?;
+        Ok(Issued {
+            token,
+            document,
+            expires,
+        })
+    }
+
+    /// Ends a token.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`].
+    pub async fn revoke(&self, token: &str) -> Result<bool, Error> {
+        let (key, now) = (token_hash(token), self.env.now());
+        self.recognised.lock().remove(&key);
+        let Some(known) = self.store.document(DocumentKind::Token, &key, now).await? else {
+            return Ok(false);
+        };
+        let command = Command::DeleteDocument {
+            kind: DocumentKind::Token,
+            key: known.key.clone(),
+            from: known.revision,
+        };
+        self.store
+            .commit(Transaction::new(now, vec![command]))
+            .await?;
+        Ok(true)
+    }
+
+    /// Whose token it is; `None` when it is unknown or over.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`].
+    pub async fn by_token(&self, token: &str) -> Result<Option<Identity>, Error> {
+        if let Some((user, until)) = self.action_tokens.check(token) {
+            let (user, expires) = (Str::from(user), Some(until));
+            return Ok(Some(Identity {
+                user,
+                method: Method::Token,
+                expires,
+            }));
+        }
+        self.recognise(DocumentKind::Token, token_hash(token), Method::Token)
+            .await
+    }
+
+    /// Whose API key it is; `None` when it is unknown or disabled.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`].
+    pub async fn by_api_key(&self, key: &str) -> Result<Option<Identity>, Error> {
+        self.recognise(DocumentKind::ApiKey, api_key_hash(key), Method::ApiKey)
+            .await
+    }
+
+    async fn recognise(
+        &self,
+        kind: DocumentKind,
+        hash: String,
+        method: Method,
+    ) -> Result<Option<Identity>, Error> {
+        let now = self.env.now();
+        if let Some((identity, believed)) = self.recognised.lock().get(&hash)
+            && *believed > now
+            && identity.expires.is_none_or(|expires| expires > now)
+        {
+            return Ok(Some(identity.clone()));
+        }
+        let Some(document) = self.store.document(kind, &hash, now).await? else {
+            return Ok(None);
+        };
+        let enabled = document
+            .body
+            .get("enabled")
+            .and_then(Value::as_bool)
+            .unwrap_or(true);
+        let user = document.body.get("user").and_then(Value::as_str);
+        let Some(user) = user.filter(|_| enabled) else {
+            return Ok(None);
+        };
+        let identity = Identity {
+            user: Str::from(user),
+            method,
+            expires: document.expires,
+        };
+        let believed = now.checked_add(BELIEVED).unwrap_or(now);
+        let mut recognised = self.recognised.lock();
+        if recognised.len() >= REMEMBERED_MAX {
+            recognised.retain(|_, (_, believed)| *believed > now);
+        }
+        recognised.insert(hash, (identity.clone(), believed));
+        Ok(Some(identity))
+    }
+
+    /// Makes an API key for a user; returns its text, which is not kept, and its record.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`].
+    pub async fn make_api_key(
+        &self,
+        user: &str,
+        metadata: Dict,
+    ) -> Result<(String, Arc<Document>), Error> {
+        let key = fresh_token(&*self.env);
+        let body = dict! { "user" => user, "metadata" => metadata, "enabled" => true };
+        let document = self
+            .put(DocumentKind::ApiKey, &api_key_hash(&key), body, None)
+            .await?;
+        Ok((key, document))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use squall_env::FakeEnv;
+    use squall_store::MemoryStore;
+
+    use super::*;
+
+    fn directory() -> (Arc<FakeEnv>, Directory) {
+        let env = Arc::new(FakeEnv::new(3));
+        let clock: Arc<dyn Env> = env.clone();
+        let tokens = Arc::new(ActionTokens::new(
+            [1; 32],
+            Duration::from_secs(60),
+            Arc::clone(&clock),
+        ));
+        let settings = Settings {
+            bcrypt_cost: 4,
+            failures_max: 2,
+            ..Settings::default()
+        };
+        (
+            env,
+            Directory::new(Arc::new(MemoryStore::new()), clock, settings, tokens),
+        )
+    }
+
+    #[tokio::test]
+    async fn passwords_open_and_wrong_ones_are_throttled() {
+        let (env, directory) = directory();
+        assert!(directory.is_empty().await.unwrap());
+        directory.set_password("ann", "secret").await.unwrap();
+        directory.check_password("ann", "secret").await.unwrap();
+        for _ in 0..2 {
+            let refused = directory.check_password("ann", "wrong").await;
+            assert!(matches!(refused, Err(Error::Credentials)));
+        }
+        let refused = directory.check_password("ann", "secret").await;
+        assert!(matches!(refused, Err(Error::Throttled { .. })));
+        env.advance(Duration::from_secs(61));
+        directory.check_password("ann", "secret").await.unwrap();
+        let unknown = directory.check_password("bob", "secret").await;
+        assert!(matches!(unknown, Err(Error::Credentials)));
+    }
+
+    #[tokio::test]
+    async fn tokens_are_recognised_until_they_end() {
+        let (env, directory) = directory();
+        let life = Some(Duration::from_secs(30));
+        let issued = directory
+            .issue("ann", life, Value::empty_dict())
+            .await
+            .unwrap();
+        assert!(!issued.document.key.contains(&issued.token));
+        assert_eq!(
+            &*directory
+                .by_token(&issued.token)
+                .await
+                .unwrap()
+                .unwrap()
+                .user,
+            "ann"
+        );
+        assert_eq!(directory.by_token("nonsense").await.unwrap(), None);
+        env.advance(Duration::from_secs(31));
+        assert_eq!(directory.by_token(&issued.token).await.unwrap(), None);
+        let again = directory
+            .issue("ann", None, Value::empty_dict())
+            .await
+            .unwrap();
+        assert!(directory.revoke(&again.token).await.unwrap());
+        assert_eq!(directory.by_token(&again.token).await.unwrap(), None);
+        let (key, _) = directory.make_api_key("bot", Dict::new()).await.unwrap();
+        assert_eq!(
+            &*directory.by_api_key(&key).await.unwrap().unwrap().user,
+            "bot"
+        );
+    }
+}
