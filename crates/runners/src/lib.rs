@@ -16,6 +16,7 @@ mod noop;
 mod output;
 mod port;
 mod process;
+mod python;
 mod registry;
 mod shell;
 

@@ -8,6 +8,7 @@ use squall_value::{Value, json};
 use crate::host::Host;
 use crate::noop::Noop;
 use crate::port::Runner;
+use crate::python::Python;
 use crate::shell::{ShellCommand, ShellScript};
 
 /// What the API tells of a runner type.
@@ -83,6 +84,7 @@ impl Registry {
         registry.add(Arc::new(Noop::new()));
         registry.add(Arc::new(ShellCommand::new(host.clone())));
         registry.add(Arc::new(ShellScript::new(host.clone())));
+        registry.add(Arc::new(Python::new(host.clone())));
         registry
     }
 

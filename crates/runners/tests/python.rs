@@ -1,0 +1,281 @@
+//! Python actions: forked from a warm interpreter, and in a fresh one.
+
+mod support;
+
+use std::sync::Arc;
+
+use squall_model::Outcome as Ending;
+use squall_runners::{Isolation, Job};
+use squall_value::{Value, dict};
+use support::{Fixture, dict, job, lives};
+
+const HEAD: &str = "from st2common.runners.base_action import Action\n";
+
+/// The action in `source`, in a pack of its own.
+fn action(fixture: &Fixture, name: &str, source: &str, isolation: Isolation) -> Job {
+    let mut job = job(dict! { "timeout" => 60 });
+    job.pack_dir = fixture.path("packs/tests");
+    let file = format!("packs/tests/actions/{name}.py");
+    job.entry_point = Some(fixture.file(&file, &format!("{HEAD}{source}")));
+    job.isolation = isolation;
+    job
+}
+
+const BOTH: [Isolation; 2] = [Isolation::Fork, Isolation::Process];
+
+/// Source of the body of a module; the ending; the exit code; the result as JSON; a piece of
+/// standard error.
+const CASES: &[(&str, Ending, i32, &str, &str)] = &[
+    (
+        "class A(Action):\n  def run(self, **kw):\n    return kw",
+        Ending::Succeeded,
+        0,
+        r#"{"a":1,"n":null,"t":"grüße"}"#,
+        "",
+    ),
+    (
+        "class A(Action):\n  def run(self, **kw):\n    return (False, {'why': 'no'})",
+        Ending::Failed,
+        0,
+        r#"{"why":"no"}"#,
+        "",
+    ),
+    (
+        "class A(Action):\n  def run(self, **kw):\n    return [False, 'x']",
+        Ending::Succeeded,
+        0,
+        r#"[false,"x"]"#,
+        "",
+    ),
+    (
+        "class A(Action):\n  def run(self, **kw):\n    return (1, 'x')",
+        Ending::Failed,
+        220,
+        r#""None""#,
+        "must either be True or False, got: 1",
+    ),
+    (
+        "class A(Action):\n  def run(self, **kw):\n    pass",
+        Ending::Succeeded,
+        0,
+        "null",
+        "",
+    ),
+    (
+        "class A(Action):\n  def run(self, **kw):\n    return (True, {1, })",
+        Ending::Succeeded,
+        0,
+        r#""{1}""#,
+        "",
+    ),
+    (
+        "class A(Action):\n  def run(self, **kw):\n    return {1}",
+        Ending::Succeeded,
+        0,
+        r#""{1}, 'status': None}""#,
+        "",
+    ),
+    (
+        "class A(Action):\n  def run(self, **kw):\n    raise KeyError('gone')",
+        Ending::Failed,
+        1,
+        r#""None""#,
+        "KeyError: 'gone'",
+    ),
+    (
+        "import sys\nclass A(Action):\n  def run(self, **kw):\n    sys.exit(7)",
+        Ending::Failed,
+        7,
+        r#""None""#,
+        "",
+    ),
+    (
+        "class A(Action):\n  def __init__(self, config):\n    super().__init__(config)\n  def run(self, **kw):\n    return [self.config['k'], self.config.get('x'), 'k' in self.config, self.action_service is not None]",
+        Ending::Succeeded,
+        0,
+        r#"["v",null,true,true]"#,
+        "",
+    ),
+    (
+        "class A(Action):\n  def run(self, **kw):\n    return self.config['absent']",
+        Ending::Failed,
+        1,
+        r#""None""#,
+        "ValueError: \nConfig for pack \"tests\" is missing key \"absent\"",
+    ),
+    (
+        "class Z:\n  def run(self): pass\nclass B:\n  def __init__(self, config=None, action_service=None): pass\n  def run(self, **kw): return 'B'\nclass A: pass",
+        Ending::Succeeded,
+        0,
+        r#""B""#,
+        "",
+    ),
+    (
+        "X = 1",
+        Ending::Failed,
+        1,
+        r#""None""#,
+        "has no action class",
+    ),
+    (
+        "def",
+        Ending::Failed,
+        1,
+        r#""None""#,
+        "Failed to load action class",
+    ),
+    (
+        "class A(Action):\n  def run(self, **kw):\n    self.logger.info('hi')\n    self.logger.debug('no')",
+        Ending::Succeeded,
+        0,
+        "null",
+        "actions.python.A: INFO     hi\n",
+    ),
+    (
+        "import os\nclass A(Action):\n  def run(self, **kw):\n    return [os.getsid(0) == os.getpid(), os.environ['ST2_ACTION_PACK_NAME'], os.environ['X'], os.path.isdir(os.getcwd()), os.read(0, 1).decode()]",
+        Ending::Succeeded,
+        0,
+        r#"[SESSION,"tests","y",true,""]"#,
+        "",
+    ),
+    (
+        "import os, signal\nclass A(Action):\n  def run(self, **kw):\n    os.kill(os.getpid(), signal.SIGKILL)",
+        Ending::Failed,
+        -9,
+        r#""None""#,
+        "",
+    ),
+];
+
+#[tokio::test]
+async fn results_of_actions() {
+    let fixture = Fixture::new();
+    for isolation in BOTH {
+        for (at, (source, ending, code, result, stderr)) in CASES.iter().enumerate() {
+            let mut job = action(&fixture, &format!("case_{at}"), source, isolation);
+            job.action_parameters = dict(r#"{"a": 1, "n": null, "t": "grüße"}"#);
+            job.config = dict! { "k" => "v" };
+            let parameters = Arc::make_mut(&mut job.runner_parameters);
+            parameters.insert("log_level", "INFO");
+            parameters.insert("env", dict! { "X" => "y", "PYTHONPATH" => "/nowhere" });
+            let ran = fixture.run("python-script", job).await;
+            let got = ran.outcome.result.get("result").map(Value::to_json);
+            // A fresh process has a session of its own only with the server's own program before it.
+            let session = if isolation == Isolation::Fork {
+                "true"
+            } else {
+                "false"
+            };
+            let result = result.replace("SESSION", session);
+            let context = format!("{isolation:?} {source}\n{}", ran.result());
+            assert_eq!(got.as_deref(), Some(&*result), "{context}");
+            assert_eq!(ran.ending(), *ending, "{context}");
+            assert_eq!(ran.outcome.exit_code, Some(*code), "{context}");
+            assert!(ran.text("stderr").contains(stderr), "{context}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn neighbours_are_imported_and_packs_do_not_see_each_other() {
+    let fixture = Fixture::new();
+    let source = "from lib.shared import NAME\nimport helper\nimport common\nclass A(Action):\n  def run(self):\n    return [NAME, helper.X, common.Y]";
+    for pack in ["one", "two"] {
+        fixture.file(
+            &format!("packs/{pack}/actions/lib/shared.py"),
+            &format!("NAME = '{pack}'"),
+        );
+        fixture.file(
+            &format!("packs/{pack}/actions/lib/common.py"),
+            &format!("Y = '{pack}'"),
+        );
+        fixture.file(
+            &format!("packs/{pack}/actions/helper.py"),
+            &format!("X = '{pack}'"),
+        );
+        let mut job = job(dict! { "timeout" => 60 });
+        job.pack_dir = fixture.path(&format!("packs/{pack}"));
+        let file = format!("packs/{pack}/actions/a.py");
+        job.entry_point = Some(fixture.file(&file, &format!("{HEAD}{source}")));
+        let ran = fixture.run("python-script", job).await;
+        let result = ran.outcome.result.get("result").map(Value::to_json);
+        assert_eq!(
+            result,
+            Some(format!(r#"["{pack}","{pack}","{pack}"]"#)),
+            "{}",
+            ran.result()
+        );
+    }
+}
+
+#[tokio::test]
+async fn output_is_live_and_a_cancel_ends_the_tree() {
+    let fixture = Fixture::new();
+    let source = "import subprocess, sys\nclass A(Action):\n  def run(self):\n    p = subprocess.Popen(['sleep', '100'], start_new_session=True)\n    print(p.pid, file=sys.stderr)\n    print('ready')\n    p.wait()";
+    for isolation in BOTH {
+        let job = action(&fixture, "waits", source, isolation);
+        let ran = fixture.cancel_at("python-script", job, "ready").await;
+        assert_eq!(ran.ending(), Ending::Canceled);
+        assert!(!lives(ran.text("stderr")), "{}", ran.result());
+    }
+}
+
+#[tokio::test]
+async fn a_timeout_ends_the_action() {
+    let fixture = Fixture::new();
+    let source = "import signal, time\nclass A(Action):\n  def run(self):\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    time.sleep(100)";
+    let mut job = action(&fixture, "sleeps", source, Isolation::Fork);
+    Arc::make_mut(&mut job.runner_parameters).insert("timeout", 1);
+    let ran = fixture.run("python-script", job).await;
+    assert_eq!(ran.ending(), Ending::TimedOut);
+    assert_eq!(ran.text("error"), "Action failed to complete in 1 seconds");
+}
+
+#[tokio::test]
+async fn large_parameters_and_secrets() {
+    let fixture = Fixture::new();
+    let source = "class A(Action):\n  def run(self, big, key):\n    print(key)\n    return [len(big), 'x' + key]";
+    let mut job = action(&fixture, "big", source, Isolation::Fork);
+    let mut parameters = squall_value::Dict::new();
+    parameters.insert("big", "x".repeat(200 << 10));
+    parameters.insert("key", "s3cr3t-key");
+    job.action_parameters = Arc::new(parameters);
+    job.secrets = vec!["s3cr3t-key".into()];
+    let ran = fixture.run("python-script", job).await;
+    let result = ran.outcome.result.get("result").map(Value::to_json);
+    assert_eq!(
+        result.as_deref(),
+        Some(r#"[204800,"x********"]"#),
+        "{}",
+        ran.result()
+    );
+    assert_eq!(ran.text("stdout"), "********\n");
+}
+
+#[tokio::test]
+async fn chance_differs_between_actions() {
+    let fixture = Fixture::new();
+    let source = "import random, uuid\nclass A(Action):\n  def run(self):\n    return [random.random(), str(uuid.uuid4())]";
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let job = action(&fixture, "chance", source, Isolation::Fork);
+        let ran = fixture.run("python-script", job).await;
+        seen.push(ran.outcome.result.get("result").map(Value::to_json));
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 3, "{seen:?}");
+}
+
+#[tokio::test]
+async fn what_is_missing_is_named() {
+    let fixture = Fixture::new();
+    let mut no_env = action(&fixture, "x", "", Isolation::Fork);
+    no_env.virtualenv = Some("/no/such/env".into());
+    let mut no_entry = no_env.clone();
+    no_entry.entry_point = None;
+    for (job, expected) in [(no_env, "/no/such/env"), (no_entry, "missing entry_point")] {
+        let ran = fixture.run("python-script", job).await;
+        assert_eq!(ran.ending(), Ending::Failed);
+        assert!(ran.text("error").contains(expected), "{}", ran.result());
+    }
+}
