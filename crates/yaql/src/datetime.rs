@@ -210,6 +210,15 @@ impl DateTime {
         .at_local(micros + i128::from(offset))
     }
 
+    /// From ISO 8601 text such as `2024-02-29T12:34:56.5+02:00`; naive without an offset.
+    ///
+    /// # Errors
+    ///
+    /// When the text names no full date.
+    pub fn from_iso(text: &str) -> Result<DateTime, Error> {
+        crate::time_parse::parse(text, || Err(Error::value_error("the date is incomplete")))
+    }
+
     fn at_local(self, local: i128) -> Result<DateTime, Error> {
         let first = i128::from(days_from_civil(1, 1, 1) * DAY);
         let end = i128::from(days_from_civil(10_000, 1, 1)) * i128::from(DAY);

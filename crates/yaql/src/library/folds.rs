@@ -41,6 +41,10 @@ pub(super) fn add(library: &mut Library) {
         let (a, b) = (call.value(0), call.value(1));
         choose(call.ev, a, b, false)
     });
+    library.method(
+        "accumulate(collection: iterable, selector: lambda, seed=—)",
+        accumulate,
+    );
     add_ends(library);
     add_tests(library);
 }
@@ -70,6 +74,28 @@ fn fold(
         total = step(call.ev, total, item)?;
     }
     Ok(total)
+}
+
+/// The running totals of a fold.
+fn accumulate(call: &mut Call<'_, '_>) -> Result<Value, Error> {
+    let mut source = call.cursor(0)?;
+    let selector = call.lambda(1)?;
+    let mut seed = call.given(2);
+    let mut total: Option<Value> = None;
+    call.lazy(move |ev| {
+        let next = match (total.take(), seed.take()) {
+            (Some(total), _) => match source.next(ev)? {
+                Some(item) => selector.call(ev, &[total, item])?,
+                None => return Ok(None),
+            },
+            (None, Some(seed)) => seed,
+            (None, None) => source.next(ev)?.ok_or_else(|| {
+                Error::type_error("accumulate() of empty sequence with no initial value")
+            })?,
+        };
+        total = Some(next.clone());
+        Ok(Some(next))
+    })
 }
 
 fn add_ends(library: &mut Library) {

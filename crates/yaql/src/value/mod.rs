@@ -157,6 +157,15 @@ impl Value {
         Ok(Value::Dict(Dict::new(map, true)?))
     }
 
+    /// A lazy iterator, good for one pass.
+    ///
+    /// # Errors
+    ///
+    /// When the values nest too deep.
+    pub fn lazy(mut items: impl Iterator<Item = Value> + 'static) -> Result<Value, Error> {
+        Ok(Value::Iterator(Iter::new(0, move |_| Ok(items.next()))?))
+    }
+
     /// Plain data as Python's own mutable lists and dictionaries: what a JSON parser returns.
     #[must_use]
     pub fn from_mutable_data(data: Data) -> Value {
