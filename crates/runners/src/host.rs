@@ -24,6 +24,9 @@ pub struct Settings {
     /// The program that calls [`crate::spawn_entry`] (the server's own binary). With it, processes
     /// get a session of their own where that matters; without it a process group.
     pub helper: Option<PathBuf>,
+    /// Starts every process through `helper`, not only those that need it: a millisecond more for
+    /// each, and none can open the terminal of the server or signal its group.
+    pub always_session: bool,
     /// The Python for packs that have no virtual environment.
     pub python: PathBuf,
     /// The base directory whose `configs/` an error message names.
@@ -54,6 +57,7 @@ impl Settings {
             cwd: PathBuf::from("/"),
             system_user: None,
             helper: None,
+            always_session: false,
             python: find_program("python3").unwrap_or_else(|| PathBuf::from("/usr/bin/python3")),
             base_dir: PathBuf::from("/opt/stackstorm"),
             grace: Duration::from_secs(10),

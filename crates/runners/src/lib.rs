@@ -11,6 +11,7 @@
 //! whole tree, daemons included.
 
 mod host;
+mod http;
 mod mask;
 mod noop;
 mod output;

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use squall_value::{Value, json};
 
 use crate::host::Host;
+use crate::http::Http;
 use crate::noop::Noop;
 use crate::port::Runner;
 use crate::python::Python;
@@ -84,6 +85,7 @@ impl Registry {
         registry.add(Arc::new(Noop::new()));
         registry.add(Arc::new(ShellCommand::new(host.clone())));
         registry.add(Arc::new(ShellScript::new(host.clone())));
+        registry.add(Arc::new(Http::new(host.clone())));
         registry.add(Arc::new(Python::new(host.clone())));
         registry
     }

@@ -160,7 +160,7 @@ pub(crate) async fn after(host: &Host, timeout: Option<Duration>) {
 
 fn start(host: &Host, job: &Job, launch: Launch) -> io::Result<Child> {
     // Sudo may ask at a terminal or change the group; a terminal would stop a background process.
-    let needs_session = host.has_terminal || launch.sudo.is_some();
+    let needs_session = host.settings.always_session || host.has_terminal || launch.sudo.is_some();
     let journal_path = host.journal_path(&job.execution_id);
     let mut command = match (&host.settings.helper, needs_session) {
         (Some(helper), true) => {
