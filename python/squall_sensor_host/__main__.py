@@ -23,14 +23,15 @@ from st2reactor.sensor.base import BaseSensor, PollingSensor
 
 _allocate_lock = _thread.allocate_lock
 _start_new_thread = _thread.start_new_thread
-_kill = os.kill
-_getpid = os.getpid
+_get_ident = _thread.get_ident
+_pthread_kill = signal.pthread_kill
 _exit = os._exit
 _killpg = os.killpg
 _sleep = time.sleep
 
 _TEXT_MAX = 64 * 1024
 _ORPHAN_GRACE_SECONDS = 5
+_SIGNAL_PAUSE_SECONDS = 0.2
 
 
 class Stop(SystemExit):
@@ -71,6 +72,7 @@ class Host:
         self._start = start
         self._sensor = None
         self._stopping = False
+        self._main_thread = _get_ident()
         self._changes = []
         self._changes_lock = _allocate_lock()
         self._changes_signal = _allocate_lock()
@@ -161,14 +163,20 @@ class Host:
     def _on_closed(self):
         # Without its server a sensor has nobody to talk to: it may clean up, then it goes, and
         # what it started goes with it.
-        _kill(_getpid(), signal.SIGTERM)
+        _start_new_thread(self._interrupt, ())
         _sleep(_ORPHAN_GRACE_SECONDS)
         _killpg(0, signal.SIGKILL)
+
+    def _interrupt(self):
+        # A signal that comes just before the main thread begins to sleep does not wake it.
+        while not self._stopping:
+            _pthread_kill(self._main_thread, signal.SIGTERM)
+            _sleep(_SIGNAL_PAUSE_SECONDS)
 
     def _on_message(self, message):
         kind = message.get("type")
         if kind == "stop":
-            _kill(_getpid(), signal.SIGTERM)
+            _start_new_thread(self._interrupt, ())
         elif kind in ("trigger_added", "trigger_updated", "trigger_removed"):
             with self._changes_lock:
                 self._changes.append(message)

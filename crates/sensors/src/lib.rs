@@ -10,6 +10,7 @@
 //! thin. This crate never matches rules, never stores anything, and holds no lease itself.
 
 mod event;
+pub mod git;
 pub mod sensor;
 pub mod timer;
 pub mod trigger_types;

@@ -193,7 +193,32 @@ const EXTERNAL: &[Entry] = &[
     },
 ];
 
-const NATIVE: &[Entry] = &[];
+const NATIVE: &[Entry] = &[Entry {
+    name: "git.branch_moved",
+    description: "The head of a branch of a watched repository is another commit than before, or the branch is new, or gone.",
+    parameters: r#"{"type": "object", "properties": {
+        "repository": {"type": "string", "required": true,
+            "description": "Name of the watched repository."}},
+        "additionalProperties": false}"#,
+    payload: r#"{"type": "object", "properties": {
+        "repository": {"type": "string", "required": true},
+        "branch": {"type": "string", "required": true},
+        "before": {"type": ["string", "null"],
+            "description": "The commit at the head before; null when the branch is new."},
+        "after": {"type": ["string", "null"],
+            "description": "The commit at the head now; null when the branch is gone."},
+        "forced": {"type": "boolean",
+            "description": "Whether commits that the branch had are no longer part of it."},
+        "commits": {"type": "array", "items": {"type": "object"},
+            "description": "What is new, the newest first: id, author, email, message, timestamp."},
+        "commits_truncated": {"type": "boolean"},
+        "files": {"type": "array", "items": {"type": "object"},
+            "description": "What changed: path, status (added, modified, removed, renamed), and old_path of what was renamed."},
+        "files_truncated": {"type": "boolean"},
+        "contents": {"type": "object",
+            "description": "By path, the text before and after of the files that were asked for; null where there is none, or it is too long or no text."}},
+        "additionalProperties": false}"#,
+}];
 
 #[cfg(test)]
 mod tests {
