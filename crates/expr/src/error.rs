@@ -66,6 +66,10 @@ pub struct Error {
     pub kind: Kind,
     /// What happened, for the author of the expression.
     pub message: String,
+    /// Where a template's syntax is wrong, from 1; 0 if that is not known.
+    pub(crate) line: u32,
+    /// Whether a template's very first token is wrong, which the reference reports differently.
+    pub(crate) at_first_token: bool,
 }
 
 impl Error {
@@ -76,6 +80,8 @@ impl Error {
             class: Cow::Borrowed(class),
             kind,
             message: message.into(),
+            line: 0,
+            at_first_token: false,
         }
     }
 

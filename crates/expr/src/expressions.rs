@@ -1,16 +1,29 @@
 //! The door.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use squall_value::{Dict, Value};
+use squall_value::{Dict, Str, Value, json};
 
-use crate::statement::{self, Node};
-use crate::{Context, Error, Invalid, Kind, Limits, Reference, Scope, Statement, Undefined};
+use crate::cache::Cache;
+use crate::jinja::{self, Engine, Environment, Outside, Template, Val};
+use crate::statement::{self, Found, Node, Text};
+use crate::{
+    Context, Error, Invalid, Kind, Language, Limits, Reference, Scope, Statement, Undefined,
+    references, yaql,
+};
+
+/// How often the result of an expression may be an expression again.
+const REEVALUATION_MAX: usize = 16;
+
+type Compiled = Arc<Result<Template, Box<Error>>>;
 
 /// Compiled texts, cached, and the limits on evaluation. Shared by all threads; one per process is
 /// enough.
 pub struct Expressions {
     limits: Limits,
+    texts: Cache<Str, Option<Arc<Text>>>,
+    templates: [Cache<Str, Compiled>; 2],
 }
 
 impl Default for Expressions {
@@ -19,17 +32,48 @@ impl Default for Expressions {
     }
 }
 
+impl std::fmt::Debug for Expressions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Expressions")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Expressions {
     /// An empty cache with these limits.
     #[must_use]
     pub fn new(limits: Limits) -> Expressions {
-        Expressions { limits }
+        Expressions {
+            limits,
+            texts: Cache::new(limits.cached),
+            templates: [Cache::new(limits.cached), Cache::new(limits.cached)],
+        }
     }
 
     /// Scans a workflow statement for expressions.
     #[must_use]
     pub fn compile(&self, statement: &Value) -> Statement {
-        Statement::new(statement)
+        Statement::new(statement, &|text| self.text(text))
+    }
+
+    fn text(&self, text: &Str) -> Option<Arc<Text>> {
+        if !statement::may_have_expressions(text) {
+            return None;
+        }
+        self.texts
+            .get_or_make(text, || (text.clone(), statement::scan(text).map(Arc::new)))
+    }
+
+    fn template(&self, source: &str, environment: Environment) -> Compiled {
+        let cache = match environment {
+            Environment::Plain => &self.templates[0],
+            Environment::Workflow => &self.templates[1],
+        };
+        cache.get_or_make(source, || {
+            let template = Template::compile(source, environment, &self.limits);
+            (Str::from(source), Arc::new(template))
+        })
     }
 
     /// The value of a statement as plain data: sets, tuples and iterators are lists, dates are ISO
@@ -39,25 +83,332 @@ impl Expressions {
     ///
     /// `YaqlEvaluationException` or `JinjaEvaluationException` naming the expression and the cause.
     pub fn evaluate(&self, statement: &Statement, scope: &dyn Scope) -> Result<Value, Error> {
-        let _ = scope;
+        self.node(&statement.node, scope)
+    }
+
+    /// As [`Expressions::evaluate`], but a statement that is one YAQL expression keeps sets, dates
+    /// and timespans.
+    ///
+    /// # Errors
+    ///
+    /// As [`Expressions::evaluate`].
+    pub fn evaluate_rich(
+        &self,
+        statement: &Statement,
+        scope: &dyn Scope,
+    ) -> Result<squall_yaql::Value, Error> {
         match &statement.node {
-            Node::Plain(value) => Ok(value.clone()),
-            _ => Err(not_yet()),
+            Node::Text(text) if text.language == Language::Yaql => self.yaql(text, scope, 0),
+            node => self
+                .node(node, scope)
+                .map(squall_yaql::Value::from_mutable_data),
         }
+    }
+
+    fn node(&self, node: &Node, scope: &dyn Scope) -> Result<Value, Error> {
+        match node {
+            Node::Plain(value) => Ok(value.clone()),
+            Node::Text(text) => match text.language {
+                Language::Yaql => {
+                    let value = self.yaql(text, scope, 0)?;
+                    value
+                        .to_data()
+                        .map_err(|error| yaql::described(&error, &text.source))
+                }
+                Language::Jinja => self.jinja(text, scope),
+            },
+            Node::List(items) => {
+                let items = items.iter().map(|item| self.node(item, scope));
+                Ok(Value::from(items.collect::<Result<Vec<Value>, Error>>()?))
+            }
+            Node::Dict(items) => {
+                let mut out = Dict::with_capacity(items.len());
+                for (key, item) in items.iter() {
+                    let key = match self.node(key, scope)? {
+                        Value::String(key) => key,
+                        other => Str::from(squall_value::python::str(&other)),
+                    };
+                    out.insert(key, self.node(item, scope)?);
+                }
+                Ok(Value::from(out))
+            }
+        }
+    }
+
+    /// A YAQL text: its only expression's value, or the text with all values put in.
+    fn yaql(
+        &self,
+        text: &Text,
+        scope: &dyn Scope,
+        depth: usize,
+    ) -> Result<squall_yaql::Value, Error> {
+        let is_whole = matches!(&text.expressions[..], [one] if *one.text == *text.source);
+        let mut output = text.source.to_string();
+        for found in &text.expressions {
+            let described = |error: &squall_yaql::Error| yaql::described(error, &found.text);
+            let compiled = found
+                .yaql
+                .get_or_init(|| yaql::engine().parse(&found.inner))
+                .as_ref()
+                .map_err(|error| described(&error.clone().into()))?;
+            let mut value =
+                yaql::evaluate(compiled, scope, &self.limits).map_err(|error| described(&error))?;
+            if let squall_yaql::Value::String(result) = &value
+                && let Some(again) = self.again(result, Language::Yaql, depth)
+            {
+                let again = again.map_err(|error| nested(&error, Language::Yaql, &found.text))?;
+                value = self
+                    .yaql(&again, scope, depth + 1)
+                    .map_err(|error| nested(&error, Language::Yaql, &found.text))?;
+            }
+            if is_whole {
+                return Ok(value);
+            }
+            let shown = value.to_python_str().map_err(|error| described(&error))?;
+            output = self.put_in(&output, found, &shown, Language::Yaql)?;
+        }
+        Ok(squall_yaql::Value::string(output))
+    }
+
+    /// The expressions in a result, which workflows evaluate once more.
+    fn again(
+        &self,
+        result: &Str,
+        language: Language,
+        depth: usize,
+    ) -> Option<Result<Arc<Text>, Error>> {
+        let text = self.text(result)?;
+        let text = if text.language == language {
+            text
+        } else {
+            Arc::new(statement::scan_as(result, language)?)
+        };
+        if depth >= REEVALUATION_MAX {
+            return Some(Err(Error::new(
+                "RecursionError",
+                Kind::Limit,
+                "maximum recursion depth exceeded: the expression's result is an expression again",
+            )));
+        }
+        Some(Ok(text))
+    }
+
+    /// Puts a value's text in place of all occurrences of an expression.
+    fn put_in(
+        &self,
+        output: &str,
+        found: &Found,
+        shown: &str,
+        language: Language,
+    ) -> Result<String, Error> {
+        let places = output.matches(&*found.text).count();
+        let bytes = output.len() + places.saturating_mul(shown.len());
+        if bytes as u64 > self.limits.bytes {
+            return Err(Error::evaluation(
+                language,
+                format!(
+                    "Unable to evaluate expression '{}'. LimitError: the result is too large",
+                    found.text
+                ),
+            ));
+        }
+        Ok(output.replace(&*found.text, shown))
+    }
+
+    fn jinja(&self, text: &Text, scope: &dyn Scope) -> Result<Value, Error> {
+        let engine = Engine::new(Outside::Workflow(scope), true, &self.limits);
+        let raw: Vec<&str> = raw_blocks(&text.source);
+        let mut output = if raw.is_empty() {
+            self.expand(text, &engine, 0)?
+        } else {
+            let mut source = text.source.to_string();
+            for (index, block) in raw.iter().enumerate() {
+                source = source.replace(block, &format!("{{{index}}}"));
+            }
+            let source = Str::from(source);
+            match statement::scan_as(&source, Language::Jinja) {
+                Some(text) => self.expand(&text, &engine, 0)?,
+                None => Val::Str(source),
+            }
+        };
+        if let Val::Str(shown) = &output {
+            let unresolved: Vec<&str> = statement::Sections::new(shown, "{{", "}}")
+                .map(|found| statement::strip_delimiters(found, Language::Jinja))
+                .collect();
+            if !unresolved.is_empty() {
+                return Err(Error::evaluation(
+                    Language::Jinja,
+                    format!("There are unresolved variables: {}", unresolved.join(", ")),
+                ));
+            }
+            if !raw.is_empty() {
+                let mut source = shown.to_string();
+                for (index, block) in raw.iter().enumerate() {
+                    source = source.replace(&format!("{{{index}}}"), block);
+                }
+                let template = Template::compile(&source, Environment::Workflow, &self.limits);
+                let rendered = template.and_then(|template| template.render(&engine));
+                output = Val::str(rendered.map_err(|error| *error)?);
+            }
+        }
+        match &output {
+            // What is left of `a if b` without an `else`.
+            Val::Undefined(missing) => Err(*missing.error()),
+            value => jinja::plain(&engine, value)
+                .map_err(|error| failed(&error, Language::Jinja, &text.source)),
+        }
+    }
+
+    /// A Jinja text: with blocks a template, else its expressions one by one. What is undefined is
+    /// left in place.
+    fn expand(&self, text: &Text, engine: &Engine<'_>, depth: usize) -> Result<Val, Error> {
+        if text.has_blocks {
+            let rendered = match &*self.template(&text.source, Environment::Workflow) {
+                Ok(template) => template.render(engine),
+                Err(error) => Err(error.clone()),
+            };
+            let rendered =
+                rendered.map_err(|error| failed(&error, Language::Jinja, &text.source))?;
+            return self.expand_again(Val::str(rendered), engine, depth, &text.source);
+        }
+        let mut output = Val::Str(text.source.clone());
+        for found in &text.expressions {
+            let compiled = found
+                .jinja
+                .get_or_init(|| {
+                    jinja::Expression::compile(&found.inner, Environment::Workflow, &self.limits)
+                })
+                .as_ref();
+            let value = match compiled {
+                Ok(expression) => expression.evaluate(engine),
+                Err(error) => Err(error.clone()),
+            };
+            let value = value.map_err(|error| failed(&error, Language::Jinja, &found.text))?;
+            let value = self.expand_again(value, engine, depth, &found.text)?;
+            if matches!(&value, Val::Undefined(missing) if !missing.is_lenient) {
+                continue;
+            }
+            output = match output {
+                Val::Str(shown)
+                    if text.expressions.len() > 1
+                        || shown.chars().count() > found.text.chars().count() =>
+                {
+                    let value = jinja::str(engine, &value)
+                        .map_err(|error| failed(&error, Language::Jinja, &found.text))?;
+                    Val::str(self.put_in(&shown, found, &value, Language::Jinja)?)
+                }
+                _ => value,
+            };
+        }
+        Ok(output)
+    }
+
+    fn expand_again(
+        &self,
+        value: Val,
+        engine: &Engine<'_>,
+        depth: usize,
+        source: &str,
+    ) -> Result<Val, Error> {
+        let Val::Str(result) = &value else {
+            return Ok(value);
+        };
+        let Some(again) = self.again(result, Language::Jinja, depth) else {
+            return Ok(value);
+        };
+        again
+            .and_then(|text| self.expand(&text, engine, depth + 1))
+            .map_err(|error| nested(&error, Language::Jinja, source))
     }
 
     /// All syntax errors in a statement, without evaluating anything.
     #[must_use]
     pub fn validate(&self, statement: &Value) -> Vec<Invalid> {
-        let _ = statement;
-        Vec::new()
+        let mut found = Vec::new();
+        self.validate_into(statement, &mut found, 0);
+        found
+    }
+
+    fn validate_into(&self, statement: &Value, found: &mut Vec<Invalid>, depth: usize) {
+        if depth > statement::DEPTH_MAX {
+            return;
+        }
+        match statement {
+            Value::String(text) if statement::may_have_expressions(text) => {
+                let yaql = statement::scan_as(text, Language::Yaql);
+                let jinja = statement::scan_as(text, Language::Jinja);
+                match (yaql, jinja) {
+                    (Some(_), Some(_)) => found.push(Invalid {
+                        language: None,
+                        expression: text.to_string(),
+                        message: "Expression with multiple types is not supported.".into(),
+                    }),
+                    (Some(text), None) | (None, Some(text)) => {
+                        found.extend(self.validate_text(&text));
+                    }
+                    (None, None) => {}
+                }
+            }
+            Value::List(items) => {
+                for item in items.iter() {
+                    self.validate_into(item, found, depth + 1);
+                }
+            }
+            Value::Dict(dict) => {
+                for (key, item) in dict.iter() {
+                    self.validate_into(&Value::String(key.clone()), found, depth + 1);
+                    self.validate_into(item, found, depth + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The syntax errors of a text in one language.
+    fn validate_text(&self, text: &Text) -> Vec<Invalid> {
+        let language = text.language;
+        let invalid = |expression: &str, message: String| Invalid {
+            language: Some(language),
+            expression: expression.into(),
+            message,
+        };
+        let mut found: Vec<Invalid> = Vec::new();
+        match language {
+            Language::Yaql => {
+                for expression in &text.expressions {
+                    if let Err(error) = yaql::engine().parse(&expression.inner) {
+                        found.push(invalid(&expression.text, error.message));
+                    }
+                }
+            }
+            Language::Jinja => {
+                let environment = Environment::Workflow;
+                if let Err(error) = Template::parse(&text.source, environment, &self.limits) {
+                    found.push(invalid(&text.source, error.message));
+                }
+                for expression in &text.expressions {
+                    if found
+                        .iter()
+                        .any(|known| *known.expression == *expression.text)
+                    {
+                        continue;
+                    }
+                    let inner = &expression.inner;
+                    if let Err(error) =
+                        jinja::Expression::validate(inner, environment, &self.limits)
+                    {
+                        found.push(invalid(&expression.text, error.message));
+                    }
+                }
+            }
+        }
+        found
     }
 
     /// The workflow variables that a statement names, sorted by name, without repetitions.
     #[must_use]
     pub fn references(&self, statement: &Value) -> Vec<Reference> {
-        let _ = statement;
-        Vec::new()
+        references::in_statement(statement)
     }
 
     /// The text of a template outside workflows.
@@ -72,8 +423,13 @@ impl Expressions {
         context: &Context<'_>,
         undefined: Undefined,
     ) -> Result<String, Error> {
-        let _ = (template, context, undefined, self.limits);
-        Err(not_yet())
+        let compiled = self.template(template, Environment::Plain);
+        let is_strict = undefined == Undefined::Strict;
+        let engine = Engine::new(Outside::Plain(*context), is_strict, &self.limits);
+        match &*compiled {
+            Ok(template) => template.render(&engine).map_err(|error| *error),
+            Err(error) => Err((**error).clone()),
+        }
     }
 
     /// The names that a template reads from outside, which is what the dependencies among
@@ -83,8 +439,10 @@ impl Expressions {
     ///
     /// `TemplateSyntaxError`.
     pub fn undeclared_variables(&self, template: &str) -> Result<BTreeSet<String>, Error> {
-        let _ = template;
-        Err(not_yet())
+        match &*self.template(template, Environment::Plain) {
+            Ok(template) => Ok(template.undeclared()),
+            Err(error) => Err((**error).clone()),
+        }
     }
 
     /// Renders every key and value of a mapping (the rules of `render_values`): containers are
@@ -94,13 +452,75 @@ impl Expressions {
     ///
     /// As [`Expressions::render`]; `JSONDecodeError` if a container is no longer JSON.
     pub fn render_values(&self, mapping: &Dict, context: &Context<'_>) -> Result<Dict, Error> {
-        let _ = (mapping, context);
-        Err(not_yet())
+        if mapping.is_empty() || (context.variables.is_empty() && context.datastore.is_none()) {
+            return Ok(mapping.clone());
+        }
+        let mut variables = context.variables.clone();
+        if !variables.contains_key("__context") {
+            variables.insert("__context", Value::from(context.variables.clone()));
+        }
+        let context = Context {
+            variables: &variables,
+            ..*context
+        };
+        let mut out = Dict::with_capacity(mapping.len());
+        for (key, value) in mapping.iter() {
+            let is_container = matches!(value, Value::List(_) | Value::Dict(_));
+            let text = if is_container {
+                json::write_styled(value, json::Style::PYTHON)
+            } else {
+                squall_value::python::str(value)
+            };
+            let key = self.render(key, &context, Undefined::Strict)?;
+            let rendered = self.render(&text, &context, Undefined::Strict)?;
+            let value = if rendered == text {
+                value.clone()
+            } else if is_container {
+                json::read(&rendered).map_err(|error| {
+                    Error::new("JSONDecodeError", Kind::Value, error.to_string())
+                })?
+            } else {
+                Value::from(rendered)
+            };
+            out.insert(key, value);
+        }
+        Ok(out)
     }
 }
 
-fn not_yet() -> Error {
-    Error::new("NotImplementedError", Kind::Other, "under construction")
+/// The references to the context in a text of one language, such as `ctx().x.y`, sorted.
+#[must_use]
+pub fn context_references(text: &str, language: Language) -> Vec<String> {
+    references::in_text(text, language)
+}
+
+/// The failure of an expression as workflows report it.
+fn failed(error: &Error, language: Language, expression: &str) -> Error {
+    // A syntax error in the very first token still carries its line.
+    let line = if error.line > 0 && error.at_first_token {
+        format!("\n  line {}", error.line)
+    } else {
+        String::new()
+    };
+    Error::evaluation(
+        language,
+        format!(
+            "Unable to evaluate expression '{expression}'. {}: {}{line}",
+            error.class, error.message
+        ),
+    )
+}
+
+/// The failure of an expression that came out of another one.
+fn nested(error: &Error, language: Language, expression: &str) -> Error {
+    failed(error, language, expression)
+}
+
+/// `{% raw %}…{% endraw %}` as workflows set them aside: exactly so written, on one line.
+fn raw_blocks(text: &str) -> Vec<&str> {
+    const OPEN: &str = "{% raw %}";
+    const CLOSE: &str = "{% endraw %}";
+    statement::Sections::new(text, OPEN, CLOSE).collect()
 }
 
 /// Whether a value counts as a template: a string with `{{` or `{%` in it.

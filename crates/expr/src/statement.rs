@@ -1,10 +1,10 @@
 //! Finding the expressions in a statement.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use squall_value::{Str, Value};
 
-use crate::Language;
+use crate::{Error, Language, jinja};
 
 /// A string, list or dictionary with expressions in it, scanned once.
 ///
@@ -35,12 +35,20 @@ pub(crate) struct Text {
     pub(crate) has_blocks: bool,
 }
 
-#[derive(Debug)]
 pub(crate) struct Found {
     /// As written, delimiters included.
     pub(crate) text: Str,
     /// Without delimiters and blanks.
     pub(crate) inner: Str,
+    /// Compiled when it is first evaluated.
+    pub(crate) jinja: OnceLock<Result<jinja::Expression, Box<Error>>>,
+    pub(crate) yaql: OnceLock<Result<squall_yaql::Expression, squall_yaql::ParseError>>,
+}
+
+impl std::fmt::Debug for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 impl Statement {
@@ -50,27 +58,32 @@ impl Statement {
         matches!(self.node, Node::Plain(_))
     }
 
-    pub(crate) fn new(statement: &Value) -> Statement {
+    pub(crate) fn new(statement: &Value, scan: Scan<'_>) -> Statement {
         Statement {
-            node: node(statement, 0),
+            node: node(statement, scan, 0),
         }
     }
 }
 
-/// Statements nested more deeply are data: nothing in them is evaluated.
-const DEPTH_MAX: usize = 256;
+/// How strings are scanned: [`scan`], with a cache around it.
+pub(crate) type Scan<'a> = &'a dyn Fn(&Str) -> Option<Arc<Text>>;
 
-fn node(statement: &Value, depth: usize) -> Node {
+/// Statements nested more deeply are data: nothing in them is evaluated.
+pub(crate) const DEPTH_MAX: usize = 256;
+
+fn node(statement: &Value, scan: Scan<'_>, depth: usize) -> Node {
     if depth > DEPTH_MAX {
         return Node::Plain(statement.clone());
     }
     match statement {
-        Value::String(text) => scan(text).map_or_else(
-            || Node::Plain(statement.clone()),
-            |text| Node::Text(Arc::new(text)),
-        ),
+        Value::String(text) => {
+            scan(text).map_or_else(|| Node::Plain(statement.clone()), Node::Text)
+        }
         Value::List(items) => {
-            let nodes: Arc<[Node]> = items.iter().map(|item| node(item, depth + 1)).collect();
+            let nodes: Arc<[Node]> = items
+                .iter()
+                .map(|item| node(item, scan, depth + 1))
+                .collect();
             if nodes.iter().all(|node| matches!(node, Node::Plain(_))) {
                 Node::Plain(statement.clone())
             } else {
@@ -81,8 +94,8 @@ fn node(statement: &Value, depth: usize) -> Node {
             let nodes: Arc<[(Node, Node)]> = dict
                 .iter()
                 .map(|(key, item)| {
-                    let key = node(&Value::String(key.clone()), depth + 1);
-                    (key, node(item, depth + 1))
+                    let key = node(&Value::String(key.clone()), scan, depth + 1);
+                    (key, node(item, scan, depth + 1))
                 })
                 .collect();
             let is_plain = nodes
@@ -98,13 +111,15 @@ fn node(statement: &Value, depth: usize) -> Node {
     }
 }
 
+/// A quick look before scanning.
+pub(crate) fn may_have_expressions(text: &str) -> bool {
+    text.contains("<%") || text.contains("{{") || text.contains("{%")
+}
+
 /// The expressions of `text` in the language that governs it, or `None` if it has none.
 ///
 /// A text with YAQL delimiters is YAQL even if it has Jinja's too, as in StackStorm.
 pub(crate) fn scan(text: &Str) -> Option<Text> {
-    if !text.contains('%') && !text.contains("{{") {
-        return None;
-    }
     scan_as(text, Language::Yaql).or_else(|| scan_as(text, Language::Jinja))
 }
 
@@ -115,6 +130,8 @@ pub(crate) fn scan_as(text: &Str, language: Language) -> Option<Text> {
         .map(|found| Found {
             text: Str::from(found),
             inner: Str::from(strip_delimiters(found, language)),
+            jinja: OnceLock::new(),
+            yaql: OnceLock::new(),
         })
         .collect();
     let has_blocks =

@@ -1,0 +1,312 @@
+//! Filters about numbers.
+
+use num_bigint::BigInt;
+use num_traits::{FromPrimitive, Pow, Signed, ToPrimitive};
+
+use super::{argument_error, flag, simple};
+use crate::jinja::eval::Engine;
+use crate::jinja::methods::index_argument;
+use crate::jinja::ops::{self, Number};
+use crate::jinja::registry::{Bound, Callable};
+use crate::jinja::value::Val;
+use crate::jinja::{Res, type_error};
+use crate::statement::is_python_space;
+
+pub(in crate::jinja) const ALL: &[Callable] = &[
+    simple("abs", "abs", abs),
+    Callable::new("float", "do_float", &["value", "default"], 1, float),
+    Callable::new("int", "do_int", &["value", "default", "base"], 1, int),
+    Callable::new(
+        "round",
+        "do_round",
+        &["value", "precision", "method"],
+        1,
+        round,
+    ),
+    Callable::new(
+        "filesizeformat",
+        "do_filesizeformat",
+        &["value", "binary"],
+        1,
+        filesizeformat,
+    ),
+];
+
+fn abs(_: &Engine<'_>, mut args: Bound) -> Res<Val> {
+    let value = args.required(0);
+    match Number::of(&value) {
+        Some(Number::Int(number)) => Ok(Val::big(BigInt::from(number).abs())),
+        Some(Number::Big(number)) => Ok(Val::big(number.abs())),
+        Some(Number::Float(number)) => Ok(Val::Float(number.abs())),
+        None => Err(match &value {
+            Val::Undefined(missing) => missing.error(),
+            other => type_error(format!(
+                "bad operand type for abs(): '{}'",
+                other.type_name()
+            )),
+        }),
+    }
+}
+
+/// Python's `float(text)`.
+fn float_of_text(text: &str) -> Option<f64> {
+    let text = text.trim_matches(is_python_space);
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let number = match unsigned.to_ascii_lowercase().as_str() {
+        "inf" | "infinity" => f64::INFINITY,
+        "nan" => f64::NAN,
+        _ => {
+            let bytes = unsigned.as_bytes();
+            let is_digit = |at: Option<usize>| {
+                at.and_then(|at| bytes.get(at))
+                    .is_some_and(u8::is_ascii_digit)
+            };
+            for (at, byte) in bytes.iter().enumerate() {
+                match byte {
+                    b'_' if is_digit(at.checked_sub(1)) && is_digit(Some(at + 1)) => {}
+                    b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-' => {}
+                    _ => return None,
+                }
+            }
+            unsigned.replace('_', "").parse::<f64>().ok()?
+        }
+    };
+    Some(if text.starts_with('-') {
+        -number
+    } else {
+        number
+    })
+}
+
+/// Python's `int(text, base)`.
+fn int_of_text(text: &str, base: u32) -> Option<BigInt> {
+    let text = text.trim_matches(is_python_space);
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let lower = unsigned.to_ascii_lowercase();
+    let prefixes = [(16, "0x"), (8, "0o"), (2, "0b")];
+    let mut digits = lower.as_str();
+    let mut radix = base;
+    for (of, prefix) in prefixes {
+        if (base == of || base == 0) && lower.starts_with(prefix) {
+            digits = &lower[2..];
+            digits = digits.strip_prefix('_').unwrap_or(digits);
+            radix = of;
+        }
+    }
+    if radix == 0 {
+        radix = 10;
+        let is_zero = digits.bytes().all(|byte| matches!(byte, b'0' | b'_'));
+        if digits.len() > 1 && digits.starts_with('0') && !is_zero {
+            return None;
+        }
+    }
+    let is_valid = !digits.is_empty()
+        && digits.len() <= 4300
+        && !digits.starts_with('_')
+        && !digits.ends_with('_')
+        && !digits.contains("__")
+        && digits.chars().all(|c| c == '_' || c.is_digit(radix));
+    if !is_valid {
+        return None;
+    }
+    let digits = digits.replace('_', "");
+    let number = BigInt::parse_bytes(digits.as_bytes(), radix)?;
+    Some(if text.starts_with('-') {
+        -number
+    } else {
+        number
+    })
+}
+
+fn float(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
+    let value = args.required(0);
+    let default = args.optional(1).unwrap_or(Val::Float(0.0));
+    let number = match &value {
+        Val::Undefined(missing) => return Err(missing.error()),
+        Val::Str(_) | Val::Safe(_) | Val::Key(_) => float_of_text(&engine.text(&value)?),
+        Val::Big(number) => number.to_f64().filter(|number| number.is_finite()),
+        other => Number::of(other).and_then(|number| match number {
+            #[allow(clippy::cast_precision_loss)]
+            Number::Int(number) => Some(number as f64),
+            Number::Float(number) => Some(number),
+            Number::Big(_) => None,
+        }),
+    };
+    Ok(number.map_or(default, Val::Float))
+}
+
+fn int(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
+    let value = args.required(0);
+    let default = args.optional(1).unwrap_or(Val::Int(0));
+    let base = args
+        .optional(2)
+        .map_or(Ok(10), |base| index_argument(&base))?;
+    let whole = |number: f64| {
+        if number.is_finite() {
+            BigInt::from_f64(number.trunc())
+        } else {
+            None
+        }
+    };
+    let number = match &value {
+        Val::Undefined(missing) => return Err(missing.error()),
+        Val::Str(_) | Val::Safe(_) | Val::Key(_) => {
+            let text = engine.text(&value)?;
+            let base = u32::try_from(base)
+                .ok()
+                .filter(|b| *b == 0 || (2..=36).contains(b));
+            base.and_then(|base| int_of_text(&text, base))
+                .or_else(|| float_of_text(&text).and_then(whole))
+        }
+        Val::Float(number) => whole(*number),
+        other => Number::of(other).map(|number| match number {
+            Number::Int(number) => BigInt::from(number),
+            Number::Big(number) => number,
+            Number::Float(_) => BigInt::default(),
+        }),
+    };
+    Ok(number.map_or(default, Val::big))
+}
+
+fn round(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
+    let value = args.required(0);
+    let precision = args
+        .optional(1)
+        .map_or(Ok(0), |value| index_argument(&value))?;
+    let method = match args.optional(2) {
+        None => "common".into(),
+        Some(method) => engine.text(&method)?,
+    };
+    let precision = i32::try_from(precision.clamp(-400, 400)).unwrap_or(0);
+    let number = match Number::of(&value) {
+        Some(number) => number,
+        None => {
+            return Err(match &value {
+                Val::Undefined(missing) => missing.error(),
+                other => type_error(format!(
+                    "type {} doesn't define __round__ method",
+                    other.type_name()
+                )),
+            });
+        }
+    };
+    match &*method {
+        "common" => Ok(match number {
+            Number::Float(number) => Val::Float(round_float(number, precision)),
+            Number::Int(number) => round_int(BigInt::from(number), precision),
+            Number::Big(number) => round_int(number, precision),
+        }),
+        "ceil" | "floor" => {
+            let scale = 10f64.powi(precision);
+            #[allow(clippy::cast_precision_loss)]
+            let number = match number {
+                Number::Float(number) => number,
+                Number::Int(number) => number as f64,
+                Number::Big(number) => number.to_f64().unwrap_or(f64::INFINITY),
+            };
+            let scaled = number * scale;
+            let whole = if &*method == "ceil" {
+                scaled.ceil()
+            } else {
+                scaled.floor()
+            };
+            Ok(Val::Float(whole / scale))
+        }
+        _ => Err(argument_error("method must be common, ceil or floor")),
+    }
+}
+
+/// Half to even, judged by the exact decimal value.
+fn round_float(number: f64, precision: i32) -> f64 {
+    if !number.is_finite() || precision > 330 {
+        return number;
+    }
+    match usize::try_from(precision) {
+        Ok(decimals) => format!("{number:.decimals$}").parse().unwrap_or(number),
+        Err(_) => {
+            let scale = 10f64.powi(-precision);
+            if scale.is_infinite() {
+                return 0.0;
+            }
+            let scaled = number / scale;
+            let rounded = scaled.round();
+            let is_half = (scaled - scaled.trunc()).abs() == 0.5;
+            let rounded = if is_half {
+                2.0 * (scaled / 2.0).round()
+            } else {
+                rounded
+            };
+            rounded * scale
+        }
+    }
+}
+
+fn round_int(number: BigInt, precision: i32) -> Val {
+    if precision >= 0 {
+        return Val::big(number);
+    }
+    let scale = BigInt::from(10).pow(precision.unsigned_abs());
+    let half = &scale / 2;
+    let rest = ((&number % &scale) + &scale) % &scale;
+    let floor = &number - &rest;
+    let is_odd = ((&floor / &scale) % BigInt::from(2)) != BigInt::from(0);
+    let rounds_up = rest > half || (rest == half && is_odd);
+    Val::big(if rounds_up { floor + scale } else { floor })
+}
+
+fn filesizeformat(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
+    let value = args.required(0);
+    let is_binary = flag(args.optional(1), false)?;
+    let number = match &value {
+        Val::Str(_) | Val::Safe(_) | Val::Key(_) => {
+            let text = engine.text(&value)?;
+            float_of_text(&text).ok_or_else(|| {
+                crate::jinja::value_error(format!(
+                    "could not convert string to float: {}",
+                    crate::jinja::text::repr(&Val::Str(text))
+                ))
+            })?
+        }
+        other => match ops::sign(other, false) {
+            Ok(Val::Int(number)) => {
+                #[allow(clippy::cast_precision_loss)]
+                {
+                    number as f64
+                }
+            }
+            Ok(Val::Float(number)) => number,
+            Ok(Val::Big(number)) => number.to_f64().unwrap_or(f64::INFINITY),
+            Ok(_) | Err(_) => {
+                return Err(match other {
+                    Val::Undefined(missing) => missing.error(),
+                    other => type_error(format!(
+                        "float() argument must be a string or a real number, not '{}'",
+                        other.type_name()
+                    )),
+                });
+            }
+        },
+    };
+    let base: f64 = if is_binary { 1024.0 } else { 1000.0 };
+    let prefixes = if is_binary {
+        ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"]
+    } else {
+        ["kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"]
+    };
+    if number == 1.0 {
+        return Ok(Val::str("1 Byte"));
+    }
+    if number < base {
+        return Ok(Val::str(format!("{:.0} Bytes", number.trunc())));
+    }
+    let mut unit = base;
+    let mut shown = String::new();
+    for prefix in prefixes {
+        unit *= base;
+        shown = format!("{:.1} {prefix}", base * number / unit);
+        if number < unit {
+            break;
+        }
+    }
+    Ok(Val::str(shown))
+}

@@ -1,0 +1,226 @@
+//! YAQL within workflows: the catalogue's functions, the context, the errors.
+
+use std::cell::RefCell;
+use std::sync::{Arc, LazyLock};
+
+use squall_value::{Dict, Str, Value as Data};
+use squall_yaql::{Body, Budget, Call, Context, Engine, Kind as Form, Library, Options, Value};
+
+use crate::jinja::{self, Outside, Val};
+use crate::{Error, Kind, Limits, Scope};
+
+/// The dictionary behind `ctx()`.
+const CONTEXT: u32 = 0;
+
+/// The catalogue as YAQL functions, numbered as the registry lists them. Parameters have the names
+/// that YAQL gives to Python's: `result_index` is `resultIndex`.
+static LIBRARY: LazyLock<Arc<Library>> = LazyLock::new(|| {
+    let mut library = Library::over(Library::standard());
+    for (number, function) in jinja::functions().enumerate() {
+        let number = u32::try_from(number).expect("the catalogue is small");
+        library
+            .register(&signature(function), Form::Function, Body::Host(number))
+            .expect("the catalogue's signatures are well-formed");
+    }
+    Arc::new(library)
+});
+
+fn signature(function: &jinja::CatalogueFunction) -> String {
+    let mut params: Vec<String> = function
+        .params
+        .iter()
+        .enumerate()
+        .map(|(index, param)| {
+            let default = if index < function.required {
+                ""
+            } else {
+                "=—"
+            };
+            format!("{}{default}", camel(param))
+        })
+        .collect();
+    if function.takes_rest {
+        if function.params.is_empty() {
+            params.push("*args".into());
+        }
+        params.push("**kwargs".into());
+    }
+    format!("{}({})", function.name, params.join(", "))
+}
+
+fn camel(name: &str) -> String {
+    let mut out = String::new();
+    let mut is_upper = false;
+    for c in name.chars() {
+        match c {
+            '_' => is_upper = true,
+            c if is_upper => {
+                out.extend(c.to_uppercase());
+                is_upper = false;
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// What workflows get: no limits but the budget, sets stay sets.
+pub(crate) fn engine() -> &'static Engine {
+    static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new(Options::default()));
+    &ENGINE
+}
+
+/// A workflow's variables and functions, as YAQL asks for them.
+struct Host<'a> {
+    scope: &'a dyn Scope,
+    engine: RefCell<jinja::Engine<'a>>,
+}
+
+impl squall_yaql::Host for Host<'_> {
+    fn now_micros(&self) -> Option<i64> {
+        Some(self.scope.host().now().as_microsecond())
+    }
+
+    fn random(&self) -> Option<u64> {
+        Some(self.scope.host().random())
+    }
+
+    fn call(&self, number: u32, call: &mut Call<'_, '_>) -> Result<Value, squall_yaql::Error> {
+        let function = jinja::functions()
+            .nth(number as usize)
+            .ok_or_else(|| squall_yaql::Error::host("NotImplementedError", "no such function"))?;
+        if function.name == "ctx" {
+            return self.ctx(call);
+        }
+        let mut args = jinja::CallArgs::default();
+        let mut is_skipped = false;
+        for (index, param) in function.params.iter().enumerate() {
+            match call.given(index) {
+                Some(value) if is_skipped => {
+                    args.named.push((Str::from(*param), argument(&value)?));
+                }
+                Some(value) => args.positional.push(argument(&value)?),
+                None => is_skipped = true,
+            }
+        }
+        for value in call.rest().to_vec() {
+            args.positional.push(argument(&value)?);
+        }
+        for (name, value) in call.named().to_vec() {
+            args.named.push((name, argument(&value)?));
+        }
+        let engine = self.engine.borrow();
+        let result =
+            jinja::call_function(&engine, function, args).map_err(|error| to_yaql(*error))?;
+        let is_from_workflow = matches!(function.name, "result" | "item");
+        result_value(&engine, &result, is_from_workflow)
+    }
+
+    fn dict_get(&self, _: u32, key: &str) -> Result<Option<Data>, squall_yaql::Error> {
+        if key.starts_with("__") {
+            return Ok(None);
+        }
+        Ok(self.scope.variable(key))
+    }
+
+    fn dict(&self, _: u32) -> Result<Arc<Dict>, squall_yaql::Error> {
+        Ok(jinja::visible(self.scope.variables()))
+    }
+}
+
+impl Host<'_> {
+    fn ctx(&self, call: &Call<'_, '_>) -> Result<Value, squall_yaql::Error> {
+        match call.given(0) {
+            Some(key) if key.is_truthy() => {
+                let engine = self.engine.borrow();
+                let args = jinja::CallArgs::of(vec![argument(&key)?]);
+                let function = jinja::function("ctx").expect("the catalogue has ctx");
+                let found = jinja::call_function(&engine, function, args)
+                    .map_err(|error| to_yaql(*error))?;
+                result_value(&engine, &found, true)
+            }
+            _ => Ok(Value::HostDict(CONTEXT)),
+        }
+    }
+}
+
+/// A YAQL value as an argument of the catalogue.
+fn argument(value: &Value) -> Result<Val, squall_yaql::Error> {
+    Ok(match value {
+        Value::DateTime(time) => jinja::opaque("datetime", time.to_iso()),
+        Value::TimeSpan(_) => jinja::opaque("timedelta", value.to_python_str()?),
+        Value::Set(_) => jinja::set_of(&value.to_data()?),
+        Value::Iterator(_) | Value::Ordering(_) => jinja::opaque("generator", ""),
+        Value::HostDict(_) => {
+            return Err(squall_yaql::Error::type_error(
+                "the context can't be passed",
+            ));
+        }
+        other => Val::from(&other.to_data()?),
+    })
+}
+
+fn result_value(
+    engine: &jinja::Engine<'_>,
+    value: &Val,
+    is_frozen: bool,
+) -> Result<Value, squall_yaql::Error> {
+    let data = jinja::plain(engine, value).map_err(|error| to_yaql(*error))?;
+    Ok(if is_frozen {
+        Value::from(data)
+    } else {
+        Value::from_mutable_data(data)
+    })
+}
+
+fn to_yaql(error: Error) -> squall_yaql::Error {
+    use squall_yaql::ErrorKind as K;
+    let kind = match error.kind {
+        Kind::Key => K::Key,
+        Kind::Index => K::Index,
+        Kind::Type => K::Type,
+        Kind::Value => K::Value,
+        Kind::Arithmetic => K::Arithmetic,
+        Kind::Assertion => K::Assertion,
+        Kind::Attribute => K::Attribute,
+        Kind::Regex => K::Regex,
+        Kind::Limit => K::Limit,
+        _ => K::Host,
+    };
+    squall_yaql::Error::new(kind, error.class, error.message)
+}
+
+/// Evaluates one expression.
+///
+/// # Errors
+///
+/// The failure in the language's own terms; [`described`] makes the workflow's of it.
+pub(crate) fn evaluate(
+    expression: &squall_yaql::Expression,
+    scope: &dyn Scope,
+    limits: &Limits,
+) -> Result<Value, squall_yaql::Error> {
+    let host = Host {
+        scope,
+        engine: RefCell::new(jinja::Engine::new(Outside::Workflow(scope), true, limits)),
+    };
+    let mut budget = Budget::new();
+    budget.steps = limits.steps;
+    budget.memory = limits.bytes;
+    let context = Context::new(Arc::clone(&LIBRARY));
+    expression.evaluate(&context, &host, &mut budget)
+}
+
+/// The failure of an expression as workflows report it.
+pub(crate) fn described(error: &squall_yaql::Error, expression: &str) -> Error {
+    let text = error.message.trim_matches('\'');
+    let message = if error.class == "KeyError" {
+        format!("Unable to resolve key '{text}' in expression '{expression}' from context.")
+    } else {
+        format!(
+            "Unable to evaluate expression '{expression}'. {}: {text}",
+            error.class
+        )
+    };
+    Error::evaluation(crate::Language::Yaql, message)
+}
