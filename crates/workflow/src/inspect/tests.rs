@@ -1,0 +1,149 @@
+use expect_test::{Expect, expect};
+
+use super::*;
+
+/// What people see of the findings about a workflow.
+#[track_caller]
+fn check(text: &str, expected: Expect) {
+    let surroundings = Surroundings {
+        known: BTreeSet::from([Str::from("st2")]),
+        actions: Some(&Registry),
+    };
+    let inspection = inspect(text, &Expressions::default(), &surroundings);
+    let shown: String = inspection
+        .diagnostics()
+        .iter()
+        .map(|diagnostic| format!("{diagnostic} @ {}\n", diagnostic.path))
+        .collect();
+    expected.assert_eq(&shown);
+}
+
+struct Registry;
+
+impl Actions for Registry {
+    fn contract(&self, reference: &str) -> Option<ActionContract> {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        match reference {
+            "core.noop" => Some(ActionContract::default()),
+            "core.local" => Some(ActionContract {
+                required: names(&["cmd"]),
+                known: names(&["cmd", "timeout", "cwd"]),
+            }),
+            _ => None,
+        }
+    }
+
+    fn references(&self) -> Vec<String> {
+        vec!["core.local".to_owned(), "core.noop".to_owned()]
+    }
+}
+
+#[test]
+fn a_sound_workflow_has_no_findings() {
+    check(
+        "version: 1.0\ntasks:\n  a:\n    action: core.local cmd=\"date\"\n    next:\n      - do: b\n  b:\n    action: core.noop\n",
+        expect![""],
+    );
+}
+
+#[test]
+fn near_misses_are_suggested() {
+    check(
+        "version: 1.0\ntasks:\n  build:\n    acton: core.noop\n    next:\n      - when: <% succeeded() %>\n        do: [deplyo, fial]\n  deploy:\n    action: core.lokal\n",
+        expect![[r#"
+            4:5: error: Additional properties are not allowed ('acton' was unexpected) (did you mean `action`?) @ tasks.build
+            7:13: error: The task "deplyo" is not defined. (did you mean `deploy`?) @ tasks.build.next[0].do
+            7:13: error: The task "fial" is not defined. (did you mean `fail`?) @ tasks.build.next[0].do
+            9:13: error: The action "core.lokal" is not registered in the database. (did you mean `core.local`?) @ tasks.deploy.action
+        "#]],
+    );
+}
+
+#[test]
+fn calls_are_held_against_the_contract() {
+    check(
+        "version: 1.0\ntasks:\n  a:\n    action: core.local\n    input:\n      cmdd: date\n  b:\n    action: core_local\n  c:\n    action: <% st2.x %>\n",
+        expect![[r#"
+            6:7: error: Action "core.local" is missing required input "cmd". @ tasks.a.input
+            6:7: error: Action "core.local" has unexpected input "cmdd". (did you mean `cmd`?) @ tasks.a.input.cmdd
+            8:13: error: The action reference "core_local" is not formatted correctly. (write `pack.action`) @ tasks.b.action
+        "#]],
+    );
+}
+
+#[test]
+fn what_the_reference_engine_overlooks_is_a_warning() {
+    check(
+        "version: 1.0\ntasks:\n  a:\n    action: core.noop\n    retry: {count: many, when: always}\n    next:\n      - do: j\n  j:\n    join: 2\n    action: core.noop\n  x:\n    action: core.noop\n    next:\n      - do: [y, nowhere]\n  y:\n    with: <% 'abc' %>\n    action: core.noop\n    next:\n      - do: x\n",
+        expect![[r#"
+            5:13: warning: the retry's `count` is 'many', a whole number is needed @ tasks.a.retry.count
+            5:26: warning: `always` is no expression, so this `when` is always true (write <% failed() %> or leave it out) @ tasks.a.retry.when
+            9:5: warning: the join `j` waits for 2 tasks, but only 1 lead to it: it is never met (write `join: all` or a smaller number) @ tasks.j.join
+            11:3: warning: the task `x` can't be reached: it is in a loop without entry (let a task that can be reached lead to it) @ tasks.x
+            14:9: warning: the task `nowhere` is not defined @ tasks.x.next[0].do
+            15:3: warning: the task `y` can't be reached: it is in a loop without entry (let a task that can be reached lead to it) @ tasks.y
+            16:5: warning: the items of `y` are 'abc', which is not a list (give a list, such as <% list(1, 2) %>) @ tasks.y.with.items
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_no_workflow_is_refused_part_by_part() {
+    for text in ["", "[a]", "text", "a: [", "version: 1.0\nversion: 1.0\n"] {
+        let inspection = inspect(text, &Expressions::default(), &Surroundings::default());
+        assert!(inspection.is_refused(), "{text:?}");
+    }
+    check(
+        "version: 1.0\ntasks:\n  my-task:\n    action: core.noop\n  b:\n  c:\n    next: {do: b}\n    with: [1]\n",
+        expect![[r#"
+            3:3: error: the task name `my-task` has other characters than letters, digits and `_` (rename the task) @ tasks.my-task
+            5:3: error: the task `b` is empty (give it an `action`, or `action: core.noop` to do nothing) @ tasks.b
+            5:5: error: None is not of type 'object' @ tasks.b
+            6:3: error: The action property is required for with items task. (add `action: core.noop` if nothing is to be done per item) @ tasks.c
+            7:5: error: `next` is a list of transitions, this is a mapping (begin each transition with `- `) @ tasks.c.next
+            7:11: error: {'do': 'b'} is not of type 'array' @ tasks.c.next
+            8:5: error: `with` is a list, not a mapping (write its parts below it, one per line) @ tasks.c.with
+            8:11: error: [1] is not of type 'object' @ tasks.c.with
+        "#]],
+    );
+}
+
+#[test]
+fn programs_get_the_shape_that_they_know() {
+    let text = "version: 1.0\ntasks:\n  noop:\n    action: core.noop\n    extra: 1\n";
+    let inspection = inspect(text, &Expressions::default(), &Surroundings::default());
+    let schema = r"properties.tasks.patternProperties.^\\w+$";
+    let message = "The task name \\\"noop\\\" is reserved with special function.";
+    let extra = "Additional properties are not allowed ('extra' was unexpected)";
+    assert_eq!(
+        inspection.to_value().to_json(),
+        format!(
+            r#"{{"syntax":[{{"message":"{extra}","spec_path":"tasks.noop","schema_path":"{schema}.additionalProperties"}}],"semantics":[{{"message":"{message}","spec_path":"tasks.noop","schema_path":"{schema}"}}]}}"#
+        )
+    );
+    assert_eq!(
+        inspection.to_list().to_json(),
+        format!(
+            r#"[{{"type":"semantic","message":"{message}","spec_path":"tasks.noop","schema_path":"{schema}"}},{{"type":"syntax","message":"{extra}","spec_path":"tasks.noop","schema_path":"{schema}.additionalProperties"}}]"#
+        )
+    );
+}
+
+#[test]
+fn branching_without_bound_ends() {
+    let mut text = String::from("version: 1.0\nvars:\n  - v: 1\ntasks:\n");
+    for level in 0..60 {
+        let next = level + 1;
+        text += &format!(
+            "  t{level}:\n    join: all\n    action: core.noop\n    next:\n      - do: t{next}\n        publish: a{level}=1\n      - do: t{next}\n        publish: b{level}=1\n"
+        );
+    }
+    text += "  t60:\n    action: core.noop\n";
+    let inspection = inspect(&text, &Expressions::default(), &Surroundings::default());
+    assert!(
+        inspection
+            .warnings
+            .iter()
+            .any(|warning| warning.message.contains("too often"))
+    );
+}
