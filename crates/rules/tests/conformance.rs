@@ -2,6 +2,7 @@
 //!
 //! The recordings live beside the repository, in `../shared/conformance`; `SQUALL_CONFORMANCE` may
 //! name another place. Without them, the tests say so and pass.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::path::{Path, PathBuf};
 

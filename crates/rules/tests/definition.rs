@@ -1,4 +1,5 @@
 //! Rule definitions: what is read, and what is said about what can't be.
+#![allow(clippy::unwrap_used)]
 
 use expect_test::{Expect, expect};
 use squall_rules::RuleDefinition;

@@ -1,4 +1,5 @@
 //! Why a rule matches or does not, as people read it.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -136,7 +136,9 @@ fn message(reason: &Reason, instance: &Value, limit: Option<&Value>) -> Option<S
             python::repr(&from_json(limit))
         ),
         Reason::MultipleOf { .. } => format!("{it} is not a multiple of {}", limit_text()),
-        Reason::MinItems { limit: 1 } | Reason::MinLength { limit: 1 } => {
+        Reason::MinItems { limit: 1 }
+        | Reason::MinLength { limit: 1 }
+        | Reason::MinProperties { limit: 1 } => {
             format!("{it} should be non-empty")
         }
         Reason::MinItems { .. } | Reason::MinLength { .. } => format!("{it} is too short"),

@@ -243,15 +243,15 @@ impl Reader<'_> {
             signs += 1;
         }
         let node = self.primary()?;
-        match (signs, node) {
-            (0, node) => Ok(node),
-            (1, Node::Number(number)) => Ok(Node::Number(if negative {
-                negate(&number)
-            } else {
-                number
-            })),
-            _ => Ok(Node::Other(line, "UnaryOp")),
-        }
+        Ok(match (signs, node) {
+            (0, node) => node,
+            (1, Node::Number(number)) => {
+                Node::Number(if negative { negate(&number) } else { number })
+            }
+            (1, Node::Value(_)) => Node::Other(line, "Constant"),
+            (1, node @ Node::Other(..)) => node,
+            _ => Node::Other(line, "UnaryOp"),
+        })
     }
 
     fn primary(&mut self) -> Result<Node, Error> {

@@ -5,6 +5,8 @@
 //! still missing. What was given counts as plain data the second time, so that the output of one
 //! template is never taken for another.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 use indexmap::map::Entry;
 use squall_expr::{Context, Expressions, Host, Kind, Undefined};
@@ -228,17 +230,19 @@ impl<'a> Graph<'a> {
     /// Notes `value` for `name`; `may_be_template` says whether it has template markers. Text that
     /// has them and is no template after all stays plain.
     fn process(&mut self, name: &Str, value: &Value, may_be_template: bool) {
-        let names = may_be_template
-            .then(|| {
-                self.sources
-                    .expressions
-                    .undeclared_variables(&python::str(value))
-            })
-            .and_then(Result::ok);
+        let names = may_be_template.then(|| {
+            let text = python::str(value);
+            self.sources.expressions.undeclared_variables(&text)
+        });
         let node = self.nodes.entry(name.clone()).or_default();
-        let Some(names) = names else {
-            node.value = Some(value.clone());
-            return;
+        let names = match names {
+            Some(Ok(names)) => names,
+            // Rendering it will fail in the same way, and say which parameter it is.
+            Some(Err(error)) if error.kind != Kind::Parse => BTreeSet::new(),
+            Some(Err(_)) | None => {
+                node.value = Some(value.clone());
+                return;
+            }
         };
         node.template = Some(value.clone());
         self.has_templates = true;

@@ -1,10 +1,11 @@
 //! A small outside world for tests.
+#![allow(clippy::unwrap_used)]
 
 use squall_expr::{Host, HostError, KeyScope};
 use squall_value::Value;
 
 /// A datastore with one item, and a clock that stands still.
-pub struct World;
+pub(crate) struct World;
 
 impl Host for World {
     fn key(&self, scope: &KeyScope, name: &str, _: bool) -> Result<Option<Value>, HostError> {
