@@ -1,0 +1,276 @@
+//! What the conductor leaves to its host: which execution carries out which task, and what items
+//! have returned so far. Kept as notes between the conductor's own pieces.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use squall_model::{Execution, ExecutionId, Timestamp};
+use squall_value::{Dict, Str, Value, dict};
+
+/// The place of a child in the workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) task: Str,
+    pub(super) route: usize,
+    pub(super) item: Option<usize>,
+    /// How many items the task has, if it runs over items.
+    pub(super) items: Option<usize>,
+    /// When the task has to be over.
+    pub(super) deadline: Option<Timestamp>,
+}
+
+/// A change of the host's part of the state, as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Note {
+    Started(ExecutionId, Place),
+    Ended(ExecutionId),
+}
+
+/// The host's part of a workflow's state.
+#[derive(Debug, Default)]
+pub(super) struct Children {
+    active: HashMap<ExecutionId, Place>,
+    items: HashMap<(Str, usize), Items>,
+    /// The latest finished run of each task, when the workflow's text asks for such records.
+    records: Option<HashMap<(Str, usize), Value>>,
+}
+
+/// What the items of a task have returned.
+#[derive(Debug, Default)]
+struct Items {
+    ids: Vec<Option<ExecutionId>>,
+    /// The same list that the conductor is shown; shared, so that showing it costs nothing.
+    results: Arc<Vec<Value>>,
+}
+
+impl Children {
+    pub(super) fn new(keep_records: bool) -> Children {
+        Children {
+            records: keep_records.then(HashMap::new),
+            ..Children::default()
+        }
+    }
+
+    /// The place of a child that has not ended.
+    pub(super) fn place(&self, id: ExecutionId) -> Option<&Place> {
+        self.active.get(&id)
+    }
+
+    /// All children that have not ended.
+    pub(super) fn active(&self) -> impl Iterator<Item = (&ExecutionId, &Place)> {
+        self.active.iter()
+    }
+
+    /// Takes a note in.
+    pub(super) fn apply(&mut self, note: &Note) {
+        match note {
+            Note::Started(id, place) => {
+                if let (Some(item), Some(count)) = (place.item, place.items) {
+                    let items = self
+                        .items
+                        .entry((place.task.clone(), place.route))
+                        .or_default();
+                    items.ids.resize(count, None);
+                    let results = Arc::make_mut(&mut items.results);
+                    results.resize(count, Value::Null);
+                    if let Some(known) = items.ids.get_mut(item) {
+                        *known = Some(*id);
+                        results[item] = Value::Null;
+                    }
+                }
+                self.active.insert(*id, place.clone());
+            }
+            Note::Ended(id) => {
+                self.active.remove(id);
+            }
+        }
+    }
+
+    /// Enters what an item returned, and gives the list of all items.
+    pub(super) fn item_ended(&mut self, place: &Place, result: &Value) -> Option<Value> {
+        let item = place.item?;
+        let items = self.items.get_mut(&(place.task.clone(), place.route))?;
+        if let Some(slot) = Arc::make_mut(&mut items.results).get_mut(item) {
+            *slot = result.clone();
+        }
+        Some(Value::List(Arc::clone(&items.results)))
+    }
+
+    /// The ended children whose results must be read again after a restart.
+    pub(super) fn item_ids(&self) -> Vec<ExecutionId> {
+        let ids = self
+            .items
+            .values()
+            .flat_map(|items| items.ids.iter().flatten());
+        ids.copied()
+            .filter(|id| !self.active.contains_key(id))
+            .collect()
+    }
+
+    /// Enters results that were read again.
+    pub(super) fn restore_results(&mut self, results: &HashMap<ExecutionId, Value>) {
+        for items in self.items.values_mut() {
+            let slots = Arc::make_mut(&mut items.results);
+            for (slot, id) in slots.iter_mut().zip(&items.ids) {
+                if let Some(result) = id.and_then(|id| results.get(&id)) {
+                    *slot = result.clone();
+                }
+            }
+        }
+    }
+
+    /// Whether records of finished tasks are kept.
+    pub(super) fn keeps_records(&self) -> bool {
+        self.records.is_some()
+    }
+
+    /// Keeps the record of a task's run, if the workflow asks for such records.
+    pub(super) fn record(
+        &mut self,
+        execution: &Execution,
+        task: &Str,
+        route: usize,
+        result: &Value,
+    ) {
+        let Some(records) = &mut self.records else {
+            return;
+        };
+        let parent = execution.request.parent.map(|parent| parent.to_string());
+        let record = dict! {
+            "task_execution_id" => execution.id().to_string(),
+            "workflow_execution_id" => parent,
+            "task_name" => task.clone(),
+            "task_id" => task.clone(),
+            "route" => route,
+            "result" => result.clone(),
+            "status" => execution.state().status().as_str(),
+            "start_timestamp" => execution.request.requested.to_string(),
+            "end_timestamp" => execution.progress.ended.map(|ended| ended.to_string()),
+        };
+        records.insert((task.clone(), route), record);
+    }
+
+    /// The record of a task's latest run.
+    pub(super) fn task_record(&self, task: &str, route: usize) -> Option<Value> {
+        self.records
+            .as_ref()?
+            .get(&(Str::from(task), route))
+            .cloned()
+    }
+
+    /// The notes from which [`Children::apply`] makes the same state again.
+    pub(super) fn notes(&self) -> Vec<Note> {
+        let mut notes = Vec::new();
+        for ((task, route), items) in &self.items {
+            for (item, id) in items.ids.iter().enumerate() {
+                let Some(id) = id.filter(|id| !self.active.contains_key(id)) else {
+                    continue;
+                };
+                let (task, count) = (task.clone(), Some(items.ids.len()));
+                let place = Place {
+                    task,
+                    route: *route,
+                    item: Some(item),
+                    items: count,
+                    deadline: None,
+                };
+                notes.extend([Note::Started(id, place), Note::Ended(id)]);
+            }
+        }
+        notes.extend(
+            self.active
+                .iter()
+                .map(|(id, place)| Note::Started(*id, place.clone())),
+        );
+        notes
+    }
+}
+
+impl Note {
+    pub(super) fn to_value(&self) -> Value {
+        let mut body = Dict::new();
+        match self {
+            Note::Started(id, place) => {
+                body.insert("started", id.to_string());
+                body.insert("task", place.task.clone());
+                body.insert("route", place.route);
+                if let Some(item) = place.item {
+                    body.insert("item", item);
+                }
+                if let Some(items) = place.items {
+                    body.insert("items", items);
+                }
+                if let Some(deadline) = place.deadline {
+                    body.insert("deadline", deadline.as_microsecond());
+                }
+            }
+            Note::Ended(id) => drop(body.insert("ended", id.to_string())),
+        }
+        Value::from(body)
+    }
+
+    /// The note behind a stored value; `None` when it is a piece of the conductor, which are lists.
+    pub(super) fn from_value(value: &Value) -> Option<Note> {
+        let id = |name: &str| {
+            value
+                .get(name)
+                .and_then(Value::as_str)
+                .and_then(|id| id.parse().ok())
+        };
+        let number = |name: &str| {
+            value
+                .get(name)
+                .and_then(Value::as_int)
+                .and_then(|number| usize::try_from(number).ok())
+        };
+        if let Some(id) = id("ended") {
+            return Some(Note::Ended(id));
+        }
+        let deadline = value.get("deadline").and_then(Value::as_int);
+        let place = Place {
+            task: Str::from(value.get("task")?.as_str()?),
+            route: number("route")?,
+            item: number("item"),
+            items: number("items"),
+            deadline: deadline.and_then(|at| Timestamp::from_microsecond(at).ok()),
+        };
+        Some(Note::Started(id("started")?, place))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use squall_model::Id;
+
+    use super::*;
+
+    fn place(item: usize) -> Place {
+        Place {
+            task: "t".into(),
+            route: 1,
+            item: Some(item),
+            items: Some(3),
+            deadline: None,
+        }
+    }
+
+    #[test]
+    fn notes_rebuild_the_state() {
+        let mut children = Children::new(false);
+        for item in 0..3 {
+            children.apply(&Note::Started(Id::from_raw(item as u128 + 1), place(item)));
+        }
+        children.item_ended(&place(1), &Value::from("b"));
+        children.apply(&Note::Ended(Id::from_raw(2)));
+
+        let mut again = Children::new(false);
+        for note in children.notes() {
+            again.apply(&Note::from_value(&note.to_value()).unwrap());
+        }
+        assert_eq!(again.item_ids(), [Id::from_raw(2)]);
+        again.restore_results(&HashMap::from([(Id::from_raw(2), Value::from("b"))]));
+        let all = again.item_ended(&place(0), &Value::from("a")).unwrap();
+        assert_eq!(all.to_json(), r#"["a","b",null]"#);
+        assert_eq!(again.active().count(), 2);
+    }
+}

@@ -1,0 +1,126 @@
+//! A workflow's live state and its inbox.
+
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use squall_model::{Execution, ExecutionId};
+use squall_workflow::Conductor;
+
+use super::children::Children;
+
+use super::Inbound;
+
+/// A workflow that is live here.
+pub(crate) struct Live {
+    id: ExecutionId,
+    inbox: Mutex<Inbox>,
+    /// The state between turns; `None` until it was read, and after a commit of which nobody knows
+    /// whether it happened.
+    pub(super) state: tokio::sync::Mutex<Option<Loaded>>,
+}
+
+#[derive(Debug, Default)]
+struct Inbox {
+    items: Vec<Inbound>,
+    /// Whether somebody takes turns.
+    busy: bool,
+    /// Whether the workflow has ended, so that it need not be kept.
+    over: bool,
+}
+
+/// A workflow's state in memory.
+pub(super) struct Loaded {
+    pub(super) execution: Arc<Execution>,
+    pub(super) conductor: Conductor,
+    pub(super) children: Children,
+    /// The number of the next piece.
+    pub(super) next_piece: u64,
+    /// How many pieces there are since the last snapshot.
+    pub(super) pieces: u64,
+    /// How many workflows are above this one.
+    pub(super) depth: usize,
+    /// Whether it has ended.
+    pub(super) ended: bool,
+    /// The status that the workflow above was last told.
+    pub(super) told: Option<squall_model::Status>,
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Loaded {
+    pub(super) fn new(
+        execution: Arc<Execution>,
+        conductor: Conductor,
+        children: Children,
+        next_piece: u64,
+    ) -> Loaded {
+        Loaded {
+            execution,
+            conductor,
+            children,
+            next_piece,
+            pieces: 0,
+            depth: 0,
+            ended: false,
+            told: Some(squall_model::Status::Running),
+        }
+    }
+}
+
+impl Live {
+    pub(super) fn new(id: ExecutionId) -> Live {
+        Live {
+            id,
+            inbox: Mutex::default(),
+            state: tokio::sync::Mutex::default(),
+        }
+    }
+
+    pub(super) fn id(&self) -> ExecutionId {
+        self.id
+    }
+
+    /// Adds to the inbox. `true` when nobody takes turns, and the caller must see to it.
+    pub(super) fn deliver(&self, inbound: Inbound) -> bool {
+        let mut inbox = self.inbox.lock();
+        inbox.items.push(inbound);
+        !std::mem::replace(&mut inbox.busy, true)
+    }
+
+    /// Empties the inbox; `None` when it is empty.
+    pub(super) fn take(&self) -> Option<Vec<Inbound>> {
+        let mut inbox = self.inbox.lock();
+        (!inbox.items.is_empty()).then(|| std::mem::take(&mut inbox.items))
+    }
+
+    /// Stops taking turns if nothing has arrived meanwhile. The second answer says whether the
+    /// workflow has ended and can be forgotten.
+    pub(super) fn rest(&self) -> (bool, bool) {
+        let mut inbox = self.inbox.lock();
+        if inbox.items.is_empty() {
+            inbox.busy = false;
+        }
+        (inbox.items.is_empty(), inbox.over)
+    }
+
+    /// The workflow has ended.
+    pub(super) fn end(&self) {
+        self.inbox.lock().over = true;
+    }
+
+    /// Whether an end of this execution waits in the inbox.
+    pub(super) fn expects(&self, child: ExecutionId) -> bool {
+        let inbox = self.inbox.lock();
+        inbox.items.iter().any(|inbound| match inbound {
+            Inbound::Ended(end) => end.execution.id() == child,
+            _ => false,
+        })
+    }
+}

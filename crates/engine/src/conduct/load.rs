@@ -1,0 +1,256 @@
+//! A workflow's live state from the store.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use squall_model::{Execution, ExecutionId, State};
+use squall_value::{Dict, Str, Value, dict, json};
+use squall_workflow::{Conductor, Definition};
+
+use super::children::{Children, Note};
+use super::live::Loaded;
+use super::{ChildEnd, Inbound, Live, world::Datastore};
+use crate::Engine;
+use crate::catalog::Action;
+use crate::request::Prepared;
+
+/// Why a workflow's state cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LoadError {
+    /// The store does not answer; it is tried again.
+    #[error(transparent)]
+    Store(#[from] squall_store::Error),
+    /// It will never be had; the workflow fails with this reason.
+    #[error("{reason}")]
+    Broken {
+        execution: Arc<Execution>,
+        reason: String,
+    },
+}
+
+impl Engine {
+    /// Reads a workflow's state, or begins it. `None` when it has ended or is gone.
+    pub(super) async fn load_workflow(
+        self: &Arc<Engine>,
+        live: &Arc<Live>,
+    ) -> Result<Option<Loaded>, LoadError> {
+        let id = live.id();
+        let Some(execution) = self.store.execution(id).await? else {
+            return Ok(None);
+        };
+        let begun = !matches!(
+            execution.state(),
+            State::Ended(_) | State::Requested | State::Delayed { .. } | State::Scheduled
+        );
+        if !begun {
+            return Ok(None);
+        }
+        let broken = |reason: String| LoadError::Broken {
+            execution: Arc::clone(&execution),
+            reason,
+        };
+        let Some(action) = self.definition(&execution).await? else {
+            return Err(broken(
+                "the definition of the workflow is not kept any more".to_owned(),
+            ));
+        };
+        let definition = self.workflow_definition(&action).map_err(&broken)?;
+        let pieces = self.store.pieces(id).await?;
+        let mut loaded = if pieces.is_empty() {
+            self.begin(&execution, &action, definition)
+                .map_err(&broken)?
+        } else {
+            self.restore(&execution, definition, &pieces)
+                .map_err(&broken)?
+        };
+        loaded.depth = self.depth(&execution).await?;
+        self.reconcile(live, &mut loaded).await?;
+        Ok(Some(loaded))
+    }
+
+    /// The compiled definition of a workflow action.
+    fn workflow_definition(&self, action: &Arc<Action>) -> Result<Arc<Definition>, String> {
+        if let Some(known) = self.workflows.definitions.lock().get(&action.content) {
+            return Ok(Arc::clone(known));
+        }
+        let text = action.document.body.get("workflow").and_then(Value::as_str);
+        let text = text.ok_or_else(|| {
+            format!(
+                "the workflow file `{}` is not in the pack",
+                action.entry_point
+            )
+        })?;
+        let definition = Arc::new(Definition::parse(text).map_err(|diagnostics| {
+            let texts = diagnostics.iter().map(|diagnostic| {
+                let (line, column) = (diagnostic.line, diagnostic.column);
+                format!(
+                    "{}:{line}:{column}: {}",
+                    action.entry_point, diagnostic.message
+                )
+            });
+            texts.collect::<Vec<_>>().join("; ")
+        })?);
+        let mut definitions = self.workflows.definitions.lock();
+        if definitions.len() >= super::DEFINITIONS_MAX {
+            definitions.clear();
+        }
+        definitions.insert(action.content.clone(), Arc::clone(&definition));
+        Ok(definition)
+    }
+
+    fn begin(
+        self: &Arc<Engine>,
+        execution: &Arc<Execution>,
+        action: &Arc<Action>,
+        definition: Arc<Definition>,
+    ) -> Result<Loaded, String> {
+        let live = self.vault.open(&execution.request.parameters);
+        let context = execution.request.context.clone();
+        let prepared = Prepared {
+            action: Arc::clone(action),
+            live,
+            context,
+        };
+        let parameters = self
+            .finalize(&prepared)
+            .map_err(|error| error.to_string())?;
+        let inputs = parameters.action;
+        let children = Children::new(names_task_function(&definition));
+        let host = Datastore {
+            datastore: &self.datastore,
+            children: &children,
+        };
+        let world = squall_workflow::World {
+            expressions: &self.expressions,
+            host: &host,
+        };
+        let context = self.workflow_context(execution);
+        let mut conductor = Conductor::start(definition, &inputs, &context, world);
+        // A run whose inputs cannot be rendered is failed already, and refuses to run.
+        let _ = conductor.request_status(squall_workflow::Status::Running);
+        Ok(Loaded::new(Arc::clone(execution), conductor, children, 0))
+    }
+
+    /// What expressions of the workflow see beside its inputs: StackStorm's `st2` and `parent`.
+    fn workflow_context(&self, execution: &Execution) -> Dict {
+        let request = &execution.request;
+        let mut context = Dict::new();
+        let mut st2 = Dict::new();
+        st2.insert("action_execution_id", request.id.to_string());
+        st2.insert("workflow_execution_id", request.id.to_string());
+        st2.insert("api_url", self.settings.api_url.as_str());
+        st2.insert("user", request.user.clone());
+        st2.insert("pack", request.action.pack());
+        st2.insert("action", request.action.text());
+        st2.insert("runner", request.runner.clone());
+        context.insert("st2", st2);
+        if let Some(parent) = request.context.get("parent") {
+            context.insert("parent", parent.clone());
+        }
+        context
+    }
+
+    fn restore(
+        &self,
+        execution: &Arc<Execution>,
+        definition: Arc<Definition>,
+        stored: &[(u64, Str)],
+    ) -> Result<Loaded, String> {
+        let mut children = Children::new(names_task_function(&definition));
+        let mut pieces = Vec::new();
+        for (number, text) in stored {
+            let damaged =
+                |error| format!("piece {number} of the workflow's state is damaged: {error}");
+            let turn = json::read(text).map_err(damaged)?;
+            for value in turn.as_list().unwrap_or_default() {
+                match Note::from_value(value) {
+                    Some(note) => children.apply(&note),
+                    None => pieces.push(value.clone()),
+                }
+            }
+        }
+        let conductor =
+            Conductor::restore_values(definition, &pieces).map_err(|error| error.to_string())?;
+        let next = stored.last().map_or(0, |(number, _)| number + 1);
+        let mut loaded = Loaded::new(Arc::clone(execution), conductor, children, next);
+        loaded.pieces = stored.len() as u64;
+        Ok(loaded)
+    }
+
+    /// Finds what has ended while nobody listened, and reads what is kept only in memory.
+    async fn reconcile(
+        self: &Arc<Engine>,
+        live: &Arc<Live>,
+        loaded: &mut Loaded,
+    ) -> Result<(), squall_store::Error> {
+        let mut results = HashMap::new();
+        for (id, payload) in self.store.results(&loaded.children.item_ids()).await? {
+            results.insert(id, json::read_python(&payload.json).unwrap_or_default());
+        }
+        loaded.children.restore_results(&results);
+        if loaded.children.keeps_records() {
+            self.restore_records(loaded).await?;
+        }
+        let active: Vec<ExecutionId> = loaded.children.active().map(|(id, _)| *id).collect();
+        for id in active {
+            let Some(execution) = self.store.execution(id).await? else {
+                continue;
+            };
+            if execution.state().is_ended() {
+                let result = self.result_value(id).await?;
+                live.deliver(Inbound::Ended(ChildEnd {
+                    execution,
+                    from: None,
+                    result,
+                }));
+            }
+        }
+        Ok(())
+    }
+
+    async fn restore_records(
+        self: &Arc<Engine>,
+        loaded: &mut Loaded,
+    ) -> Result<(), squall_store::Error> {
+        for child in self.store.children(loaded.execution.id()).await? {
+            let squall_model::Origin::Task(origin) = &child.request.origin else {
+                continue;
+            };
+            if child.state().is_ended() {
+                let result = self.result_value(child.id()).await?;
+                loaded
+                    .children
+                    .record(&child, &origin.task, origin.route, &result);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn result_value(&self, id: ExecutionId) -> Result<Value, squall_store::Error> {
+        let payload = self.store.result(id).await?;
+        Ok(payload.map_or(Value::Null, |payload| {
+            json::read_python(&payload.json).unwrap_or_else(|_| dict! { "error" => "damaged" })
+        }))
+    }
+
+    /// How many workflows are above an execution.
+    async fn depth(&self, execution: &Execution) -> Result<usize, squall_store::Error> {
+        let mut depth = 0;
+        let mut above = execution.request.parent;
+        while let Some(id) = above.filter(|_| depth <= self.settings.nesting_max) {
+            depth += 1;
+            above = self
+                .store
+                .execution(id)
+                .await?
+                .and_then(|parent| parent.request.parent);
+        }
+        Ok(depth)
+    }
+}
+
+/// Whether any expression of the workflow may ask for the record of another task; only then are
+/// results of tasks kept in memory.
+fn names_task_function(definition: &Definition) -> bool {
+    definition.source.to_json().contains("task(")
+}

@@ -1,0 +1,226 @@
+//! The tasks that a turn starts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use squall_env::fresh_id;
+use squall_model::{Origin, TaskOrigin, Timestamp};
+use squall_value::{Dict, Str, Value, dict};
+use squall_workflow::{ActionRequest, Status, TaskEvent, TaskRequest};
+
+use super::children::{Note, Place};
+use super::live::Loaded;
+use super::turn::Turn;
+use crate::Engine;
+use crate::plan::After;
+use crate::request::Ask;
+
+/// How often one turn asks the conductor for more: tasks without an action end at once, and a cycle
+/// of such tasks would never let the turn end.
+const POLLS_MAX: usize = 200;
+
+/// How many executions one turn starts at most, so that no transaction grows without bound.
+const STARTS_MAX: usize = 1_000;
+
+impl Engine {
+    /// Starts whatever the conductor hands out.
+    pub(super) fn start_tasks(self: &Arc<Engine>, loaded: &mut Loaded, turn: &mut Turn) {
+        let mut started = 0;
+        for _ in 0..POLLS_MAX {
+            let requests = {
+                let Loaded {
+                    conductor,
+                    children,
+                    ..
+                } = &mut *loaded;
+                let host = super::world::Datastore {
+                    datastore: &self.datastore,
+                    children,
+                };
+                let world = squall_workflow::World {
+                    expressions: &self.expressions,
+                    host: &host,
+                };
+                conductor.next_tasks(world)
+            };
+            if requests.is_empty() {
+                return;
+            }
+            for request in requests {
+                started += request.actions.len();
+                self.start_task(loaded, &request, turn);
+                if started >= STARTS_MAX {
+                    turn.again = true;
+                    return;
+                }
+            }
+        }
+        turn.again = true;
+    }
+
+    fn start_task(self: &Arc<Engine>, loaded: &mut Loaded, request: &TaskRequest, turn: &mut Turn) {
+        if request.actions.is_empty() {
+            self.pass(loaded, request, Value::empty_list());
+            return;
+        }
+        let now = self.env.now();
+        let limit = request
+            .timeout
+            .and_then(|seconds| u64::try_from(seconds).ok());
+        let deadline = limit.and_then(|seconds| now.checked_add(Duration::from_secs(seconds)).ok());
+        if let Some(deadline) = deadline {
+            turn.plan.then(After::Wake(deadline, loaded.execution.id()));
+        }
+        for action in &request.actions {
+            if action.action.is_null() && action.item.is_none() {
+                self.pass(loaded, request, Value::Null);
+            } else {
+                self.start_action(loaded, request, action, deadline, turn);
+            }
+        }
+    }
+
+    /// A task that has nothing to run is over at once.
+    fn pass(self: &Arc<Engine>, loaded: &mut Loaded, request: &TaskRequest, result: Value) {
+        let Loaded {
+            conductor,
+            children,
+            ..
+        } = loaded;
+        let host = super::world::Datastore {
+            datastore: &self.datastore,
+            children,
+        };
+        let world = squall_workflow::World {
+            expressions: &self.expressions,
+            host: &host,
+        };
+        for status in [Status::Running, Status::Succeeded] {
+            let event = TaskEvent::new(request.task.clone(), request.route, status);
+            let event = event.with_result(result.clone());
+            if let Err(refusal) = conductor.task_event(event, world) {
+                tracing::warn!(task = %request.task, %refusal, "a task without an action did not pass");
+            }
+        }
+    }
+
+    fn start_action(
+        self: &Arc<Engine>,
+        loaded: &mut Loaded,
+        request: &TaskRequest,
+        action: &ActionRequest,
+        deadline: Option<Timestamp>,
+        turn: &mut Turn,
+    ) {
+        let place = Place {
+            task: request.task.clone(),
+            route: request.route,
+            item: action.item,
+            items: request.items_count,
+            deadline,
+        };
+        let ask = self.ask_for_task(loaded, request, action);
+        let catalog = self.catalog();
+        let prepared = ask.and_then(|ask| match self.prepare(&catalog, &ask) {
+            Ok(prepared) => Ok((ask, Arc::new(prepared))),
+            Err(error) => Err(error.to_string()),
+        });
+        match prepared {
+            Ok((ask, prepared)) => {
+                let placed = self.place(ask, &prepared, self.env.now(), &mut turn.plan);
+                let note = Note::Started(placed.execution.id(), place.clone());
+                loaded.children.apply(&note);
+                turn.notes.push(note);
+                self.tell(loaded, &place, Status::Running, Value::Null);
+            }
+            Err(reason) => {
+                // The task fails without an execution; an item still needs its place in the list.
+                if place.item.is_some() {
+                    let id = fresh_id(&*self.env);
+                    for note in [Note::Started(id, place.clone()), Note::Ended(id)] {
+                        loaded.children.apply(&note);
+                        turn.notes.push(note);
+                    }
+                }
+                self.tell(loaded, &place, Status::Running, Value::Null);
+                let result =
+                    dict! { "errors" => squall_value::list![dict! { "message" => reason }] };
+                self.tell(loaded, &place, Status::Failed, result);
+            }
+        }
+    }
+
+    fn ask_for_task(
+        self: &Arc<Engine>,
+        loaded: &Loaded,
+        request: &TaskRequest,
+        action: &ActionRequest,
+    ) -> Result<Ask, String> {
+        if loaded.depth >= self.settings.nesting_max {
+            return Err(crate::RequestError::TooDeep(self.settings.nesting_max).to_string());
+        }
+        let reference = action.action.as_str().ok_or_else(|| {
+            let got = squall_value::python::repr(&action.action);
+            format!(
+                "the action of task `{}` must be a text, not {got}",
+                request.task
+            )
+        })?;
+        let parameters = match &action.input {
+            Value::Null => Dict::new(),
+            Value::Dict(input) => (**input).clone(),
+            other => {
+                let kind = other.kind();
+                return Err(format!(
+                    "the input of task `{}` must be a dictionary, not {kind}",
+                    request.task
+                ));
+            }
+        };
+        let workflow = &loaded.execution.request;
+        let entry = loaded.conductor.task(&request.task, request.route);
+        let mut ask = Ask::new(reference, workflow.user.clone());
+        ask.parameters = parameters;
+        ask.context = child_context(workflow);
+        ask.origin = Origin::Task(TaskOrigin {
+            task: request.task.clone(),
+            route: request.route,
+            item: action.item,
+            turn: entry.map_or(0, |entry| entry.entry as u64),
+        });
+        ask.parent = Some((workflow.id, workflow.root));
+        ask.trace_tag = workflow.trace_tag.clone();
+        // With a limit on items, only the first wave is delayed; the others wait for a place anyway.
+        let first = match (action.item, request.concurrency) {
+            (Some(item), Some(limit)) => i64::try_from(item).is_ok_and(|item| item < limit.max(1)),
+            _ => true,
+        };
+        let delay = request
+            .delay
+            .filter(|_| first)
+            .and_then(|seconds| u64::try_from(seconds).ok());
+        ask.delay = delay
+            .filter(|seconds| *seconds > 0)
+            .map(Duration::from_secs);
+        Ok(ask)
+    }
+}
+
+/// What a task's execution is told about the workflow above it.
+fn child_context(workflow: &squall_model::ExecutionRequest) -> Value {
+    let mut parent = match &workflow.context {
+        Value::Dict(context) => (**context).clone(),
+        _ => Dict::new(),
+    };
+    parent.insert("execution_id", workflow.id.to_string());
+    parent.insert("pack", workflow.action.pack());
+    parent.remove("parent");
+    let mut context = Dict::new();
+    for name in ["trace_context", "api_user", "source_channel"] {
+        if let Some(value) = workflow.context.get(name) {
+            context.insert(Str::from(name), value.clone());
+        }
+    }
+    context.insert("parent", parent);
+    Value::from(context)
+}

@@ -1,0 +1,523 @@
+//! One turn of a workflow: inbox in, one transaction out.
+
+use std::sync::Arc;
+
+use squall_model::{Event, Execution, ExecutionId, Lease, Outcome, Progress, State, Timestamp};
+use squall_store::{Command, CommitError};
+use squall_value::{Str, Value, dict};
+use squall_workflow::{Status, TaskEvent};
+
+use super::children::{Note, Place};
+use super::live::Loaded;
+use super::load::LoadError;
+use super::{ChildEnd, Control, ControlError, Inbound, Live, Reply};
+use crate::Engine;
+use crate::plan::{After, Plan};
+use crate::request::step;
+
+/// What a turn collects before it commits.
+#[derive(Default)]
+pub(super) struct Turn {
+    pub(super) plan: Plan,
+    pub(super) notes: Vec<Note>,
+    replies: Vec<(Reply, Result<(), ControlError>)>,
+    /// Children that must stop.
+    cancels: Vec<ExecutionId>,
+    /// Child workflows that must pause or go on.
+    controls: Vec<(ExecutionId, Control)>,
+    /// Whether the next turn should follow at once.
+    pub(super) again: bool,
+}
+
+impl Engine {
+    /// Takes one turn with what the inbox held.
+    pub(super) async fn turn(self: &Arc<Engine>, live: &Arc<Live>, inbox: Vec<Inbound>) {
+        let mut guard = live.state.lock().await;
+        if guard.is_none() {
+            match self.load_workflow(live).await {
+                Ok(Some(loaded)) => *guard = Some(loaded),
+                Ok(None) => return self.turn_away(live, inbox).await,
+                Err(LoadError::Broken { execution, reason }) => {
+                    self.fail_workflow(&execution, &reason).await;
+                    return self.turn_away(live, inbox).await;
+                }
+                Err(LoadError::Store(error)) => {
+                    tracing::warn!(id = %live.id(), %error, "a workflow could not be read; it is tried again");
+                    inbox.into_iter().for_each(|inbound| {
+                        live.deliver(inbound);
+                    });
+                    return self.env.sleep(crate::ingest::RETRY).await;
+                }
+            }
+        }
+        let Some(loaded) = guard.as_mut() else { return };
+        let mut turn = Turn::default();
+        let mut kept = Vec::new();
+        for inbound in inbox {
+            kept.extend(self.take_in(loaded, inbound, &mut turn));
+        }
+        self.start_tasks(loaded, &mut turn);
+        let end = self.settle_workflow(loaded, &mut turn);
+        self.append_pieces(loaded, &mut turn);
+        match self.commit_turn(&mut turn).await {
+            Ok(()) => self.after_turn(live, loaded, turn, end),
+            Err(error) => {
+                // What is in memory may not be what is stored: read it again.
+                *guard = None;
+                self.after_failed_turn(live, kept, turn, error).await;
+            }
+        }
+    }
+
+    /// Tells the conductor what arrived. Gives back what must be delivered again if the turn fails.
+    fn take_in(
+        self: &Arc<Engine>,
+        loaded: &mut Loaded,
+        inbound: Inbound,
+        turn: &mut Turn,
+    ) -> Option<Inbound> {
+        match inbound {
+            Inbound::Look => Some(Inbound::Look),
+            Inbound::Ended(end) => {
+                self.child_has_ended(loaded, &end, turn);
+                Some(Inbound::Ended(end))
+            }
+            Inbound::Changed(child) => {
+                if let Some(place) = loaded.children.place(child.id()).cloned() {
+                    let status = conductor_status(child.state());
+                    self.tell(loaded, &place, status, Value::Null);
+                }
+                Some(Inbound::Changed(child))
+            }
+            Inbound::Control(control, reply) => {
+                let answer = self.take_control(loaded, control, turn);
+                turn.replies.push((reply, answer));
+                None
+            }
+            Inbound::Due => {
+                self.take_deadlines(loaded, turn);
+                Some(Inbound::Due)
+            }
+        }
+    }
+
+    fn child_has_ended(self: &Arc<Engine>, loaded: &mut Loaded, end: &ChildEnd, turn: &mut Turn) {
+        let id = end.execution.id();
+        let Some(place) = loaded.children.place(id).cloned() else {
+            // Told before: its end was in a turn of which the answer was lost.
+            return;
+        };
+        if let Some(from) = end.from {
+            turn.plan.push(Command::UpdateExecution {
+                execution: Arc::clone(&end.execution),
+                from,
+                result: Some(crate::payload(&end.result)),
+            });
+            self.announce(&end.execution, &end.result, &mut turn.plan);
+            turn.plan.then(After::Ended(Arc::clone(&end.execution)));
+        }
+        let note = Note::Ended(id);
+        loaded.children.apply(&note);
+        turn.notes.push(note);
+        loaded
+            .children
+            .record(&end.execution, &place.task, place.route, &end.result);
+        let status = conductor_status(end.execution.state());
+        self.tell(loaded, &place, status, end.result.clone());
+    }
+
+    /// Reports a child's status to the conductor.
+    pub(super) fn tell(
+        self: &Arc<Engine>,
+        loaded: &mut Loaded,
+        place: &Place,
+        status: Status,
+        result: Value,
+    ) {
+        let mut event = TaskEvent::new(place.task.clone(), place.route, status);
+        if let Some(item) = place.item {
+            let accumulated = loaded.children.item_ended(place, &result);
+            event = event.for_item(item, accumulated);
+        }
+        let event = event.with_result(result);
+        let Loaded {
+            conductor,
+            children,
+            ..
+        } = loaded;
+        let host = super::world::Datastore {
+            datastore: &self.datastore,
+            children,
+        };
+        let world = squall_workflow::World {
+            expressions: &self.expressions,
+            host: &host,
+        };
+        if let Err(refusal) = conductor.task_event(event, world) {
+            tracing::debug!(task = %place.task, %refusal, "the conductor takes no such event");
+        }
+    }
+
+    fn take_control(
+        self: &Arc<Engine>,
+        loaded: &mut Loaded,
+        control: Control,
+        turn: &mut Turn,
+    ) -> Result<(), ControlError> {
+        let status = match control {
+            Control::Cancel => Status::Canceled,
+            Control::Pause => Status::Paused,
+            Control::Resume => Status::Resuming,
+        };
+        let refused =
+            |refusal: squall_workflow::Refusal| ControlError::Refused(refusal.to_string());
+        loaded.conductor.request_status(status).map_err(refused)?;
+        let active = loaded.children.active().map(|(id, _)| *id);
+        match control {
+            Control::Cancel => turn.cancels.extend(active),
+            Control::Pause | Control::Resume => {
+                turn.controls.extend(active.map(|id| (id, control)));
+            }
+        }
+        Ok(())
+    }
+
+    fn take_deadlines(self: &Arc<Engine>, loaded: &mut Loaded, turn: &mut Turn) {
+        let now = self.env.now();
+        if loaded
+            .execution
+            .progress
+            .deadline
+            .is_some_and(|deadline| deadline <= now)
+        {
+            if loaded.conductor.timed_out().is_ok() {
+                turn.cancels
+                    .extend(loaded.children.active().map(|(id, _)| *id));
+            }
+            return;
+        }
+        let due = |place: &Place| place.deadline.is_some_and(|deadline| deadline <= now);
+        let late: Vec<(ExecutionId, Str, usize)> = loaded
+            .children
+            .active()
+            .filter(|(_, place)| due(place))
+            .map(|(id, place)| (*id, place.task.clone(), place.route))
+            .collect();
+        for (id, task, route) in late {
+            turn.cancels.push(id);
+            let Loaded {
+                conductor,
+                children,
+                ..
+            } = &mut *loaded;
+            let host = super::world::Datastore {
+                datastore: &self.datastore,
+                children,
+            };
+            let world = squall_workflow::World {
+                expressions: &self.expressions,
+                host: &host,
+            };
+            if let Err(refusal) = conductor.task_timed_out(&task, route, world) {
+                tracing::debug!(%task, %refusal, "a task was over before its time");
+            }
+        }
+    }
+
+    /// Brings the workflow's own execution in line with the conductor. Gives its end if it has one
+    /// and a workflow above it must commit that.
+    fn settle_workflow(
+        self: &Arc<Engine>,
+        loaded: &mut Loaded,
+        turn: &mut Turn,
+    ) -> Option<ChildEnd> {
+        let now = self.env.now();
+        let status = loaded.conductor.status();
+        let before = Arc::clone(&loaded.execution);
+        let mut progress = align(before.progress.clone(), status, now);
+        if progress.deadline.is_none()
+            && let Some(limit) = loaded.conductor.timeout()
+        {
+            let limit = std::time::Duration::from_secs(u64::try_from(limit).unwrap_or(0));
+            progress.deadline = now.checked_add(limit).ok();
+            turn.plan
+                .after
+                .extend(progress.deadline.map(|at| After::Wake(at, before.id())));
+        }
+        if progress == before.progress {
+            return None;
+        }
+        let from = before.progress.revision;
+        let request = Arc::clone(&before.request);
+        let execution = Arc::new(Execution {
+            request,
+            progress: progress.revised(),
+        });
+        if !execution.state().is_ended() {
+            loaded.execution = Arc::clone(&execution);
+            turn.plan.push(Command::UpdateExecution {
+                execution,
+                from,
+                result: None,
+            });
+            return None;
+        }
+        let result = self.workflow_result(loaded);
+        // The output may have turned a success into a failure.
+        let progress = align(before.progress.clone(), loaded.conductor.status(), now).revised();
+        let execution = Arc::new(Execution {
+            request: Arc::clone(&before.request),
+            progress,
+        });
+        loaded.ended = true;
+        let end = ChildEnd {
+            execution,
+            from: Some(from),
+            result,
+        };
+        if end.execution.request.parent.is_some() {
+            return Some(end);
+        }
+        loaded.execution = Arc::clone(&end.execution);
+        turn.plan.push(Command::UpdateExecution {
+            execution: Arc::clone(&end.execution),
+            from,
+            result: Some(crate::payload(&end.result)),
+        });
+        self.announce(&end.execution, &end.result, &mut turn.plan);
+        turn.plan.then(After::Ended(Arc::clone(&end.execution)));
+        None
+    }
+
+    fn workflow_result(self: &Arc<Engine>, loaded: &mut Loaded) -> Value {
+        let Loaded {
+            conductor,
+            children,
+            ..
+        } = loaded;
+        let host = super::world::Datastore {
+            datastore: &self.datastore,
+            children,
+        };
+        let world = squall_workflow::World {
+            expressions: &self.expressions,
+            host: &host,
+        };
+        let output = conductor.render_output(world);
+        let errors = conductor.errors();
+        if errors.is_empty() || conductor.status() == Status::Succeeded {
+            return dict! { "output" => output };
+        }
+        dict! { "output" => output, "errors" => errors.iter().cloned().collect::<Value>() }
+    }
+
+    fn append_pieces(self: &Arc<Engine>, loaded: &mut Loaded, turn: &mut Turn) {
+        let pieces = loaded.conductor.take_pieces();
+        let notes = std::mem::take(&mut turn.notes);
+        if pieces.is_empty() && notes.is_empty() {
+            return;
+        }
+        let execution = loaded.execution.id();
+        let at = loaded.next_piece;
+        loaded.next_piece += 1;
+        loaded.pieces += 1;
+        if loaded.pieces > self.settings.pieces_max {
+            loaded.pieces = 1;
+            let own = [loaded.conductor.snapshot().to_value()];
+            let notes = loaded.children.notes();
+            let all = own.into_iter().chain(notes.iter().map(Note::to_value));
+            let snapshot = Str::from(all.collect::<Value>().to_json());
+            turn.plan.push(Command::ReplacePieces {
+                execution,
+                at,
+                snapshot,
+            });
+            return;
+        }
+        let values = pieces.iter().map(squall_workflow::Piece::to_value);
+        let values = values.chain(notes.iter().map(Note::to_value));
+        let text = Str::from(values.collect::<Value>().to_json());
+        turn.plan.push(Command::AppendPieces {
+            execution,
+            at,
+            pieces: vec![text],
+        });
+    }
+
+    async fn commit_turn(self: &Arc<Engine>, turn: &mut Turn) -> Result<(), CommitError> {
+        let plan = std::mem::take(&mut turn.plan);
+        self.carry_out(plan).await
+    }
+
+    fn after_turn(
+        self: &Arc<Engine>,
+        live: &Arc<Live>,
+        loaded: &mut Loaded,
+        turn: Turn,
+        end: Option<ChildEnd>,
+    ) {
+        for (reply, answer) in turn.replies {
+            // Whoever asked may have gone.
+            let _ = reply.send(answer.map(|()| Arc::clone(&loaded.execution)));
+        }
+        for id in turn.cancels {
+            let engine = Arc::clone(self);
+            self.spawn.spawn(Box::pin(async move {
+                if let Err(error) = engine.cancel(id, "its workflow").await {
+                    tracing::debug!(%id, %error, "a task was not canceled");
+                }
+            }));
+        }
+        for (id, control) in turn.controls {
+            let engine = Arc::clone(self);
+            self.spawn
+                .spawn(Box::pin(async move { engine.pass_on(id, control).await }));
+        }
+        let parent = loaded.execution.request.parent;
+        if let (Some(parent), Some(end)) = (parent, end) {
+            self.ending.lock().insert(end.execution.id());
+            self.child_ended(parent, end);
+        } else if let Some(parent) = parent
+            && matches!(
+                loaded.execution.state(),
+                State::Paused | State::Pausing | State::Running { .. }
+            )
+            && loaded.told != Some(loaded.execution.state().status())
+        {
+            loaded.told = Some(loaded.execution.state().status());
+            self.deliver(parent, Inbound::Changed(Arc::clone(&loaded.execution)));
+        }
+        if turn.again {
+            live.deliver(Inbound::Look);
+        }
+        if loaded.ended {
+            live.end();
+        }
+    }
+
+    /// Pauses or resumes a child, if it is a workflow.
+    async fn pass_on(self: Arc<Engine>, id: ExecutionId, control: Control) {
+        let done = match control {
+            Control::Pause => self.pause(id).await,
+            Control::Resume => self.resume(id).await,
+            Control::Cancel => self.cancel(id, "its workflow").await,
+        };
+        if let Err(error) = done {
+            tracing::debug!(%id, %error, "a task takes no such request");
+        }
+    }
+
+    async fn after_failed_turn(
+        self: &Arc<Engine>,
+        live: &Arc<Live>,
+        kept: Vec<Inbound>,
+        turn: Turn,
+        error: CommitError,
+    ) {
+        tracing::debug!(id = %live.id(), %error, "a turn was not committed; it is taken again");
+        for (reply, _) in turn.replies {
+            let _ = reply.send(Err(ControlError::Unavailable(error.to_string())));
+        }
+        if error.refusal().is_none() {
+            self.env.sleep(crate::ingest::RETRY).await;
+        }
+        for inbound in kept {
+            match inbound {
+                Inbound::Ended(end) if end.from.is_some() => {
+                    // Decided on a record that may have changed: a cancel may have come between.
+                    if let Some(end) = self.end_again(&end).await {
+                        live.deliver(Inbound::Ended(end));
+                    }
+                }
+                other => {
+                    live.deliver(other);
+                }
+            }
+        }
+        live.deliver(Inbound::Look);
+    }
+
+    /// The workflow is over or gone: what arrived for it is settled without it.
+    async fn turn_away(self: &Arc<Engine>, live: &Arc<Live>, inbox: Vec<Inbound>) {
+        live.end();
+        for inbound in inbox {
+            match inbound {
+                Inbound::Ended(end) => self.commit_end_alone(end).await,
+                Inbound::Control(_, reply) => {
+                    let reason = "the workflow has ended".to_owned();
+                    let _ = reply.send(Err(ControlError::Refused(reason)));
+                }
+                Inbound::Look | Inbound::Changed(_) | Inbound::Due => {}
+            }
+        }
+    }
+
+    /// A workflow that cannot be conducted at all fails with the reason.
+    async fn fail_workflow(self: &Arc<Engine>, execution: &Arc<Execution>, reason: &str) {
+        let finish = Event::Finish {
+            lease: Lease::NONE,
+            outcome: Outcome::Failed,
+        };
+        let progress = step(execution.progress.clone(), finish, self.env.now());
+        let result = dict! {
+            "output" => Value::Null,
+            "errors" => squall_value::list![dict! { "message" => reason, "type" => "content" }],
+        };
+        let from = execution.progress.revision;
+        let ended = Execution {
+            request: Arc::clone(&execution.request),
+            progress,
+        };
+        self.commit_end(from, ended, result).await;
+    }
+}
+
+/// An execution's state in the conductor's words.
+fn conductor_status(state: State) -> Status {
+    match state {
+        State::Requested => Status::Requested,
+        State::Delayed { .. } => Status::Delayed,
+        State::Scheduled => Status::Scheduled,
+        State::Running { .. } => Status::Running,
+        State::Pending => Status::Pending,
+        State::Pausing => Status::Pausing,
+        State::Paused => Status::Paused,
+        State::Resuming => Status::Resuming,
+        State::Canceling { .. } => Status::Canceling,
+        State::Ended(Outcome::Succeeded) => Status::Succeeded,
+        State::Ended(Outcome::Failed) => Status::Failed,
+        State::Ended(Outcome::TimedOut) => Status::Timeout,
+        State::Ended(Outcome::Abandoned) => Status::Abandoned,
+        State::Ended(Outcome::Canceled) => Status::Canceled,
+    }
+}
+
+/// The progress of a workflow's execution that fits the conductor's status.
+fn align(progress: Progress, status: Status, now: Timestamp) -> Progress {
+    let lease = Lease::NONE;
+    let finish = |outcome| Event::Finish { lease, outcome };
+    let events: &[Event] = match (progress.state, status) {
+        (State::Running { .. } | State::Resuming, Status::Pausing) => &[Event::Pause],
+        (State::Running { .. } | State::Resuming | State::Pausing, Status::Paused) => {
+            &[Event::Rest]
+        }
+        (State::Paused | State::Pausing, Status::Running) => {
+            &[Event::Resume, Event::Start { lease }]
+        }
+        (State::Paused | State::Pausing, Status::Resuming) => &[Event::Resume],
+        (State::Resuming, Status::Running) => &[Event::Start { lease }],
+        (State::Canceling { .. }, Status::Canceled | Status::Failed | Status::Succeeded) => {
+            &[finish(Outcome::Canceled)]
+        }
+        (State::Ended(_) | State::Canceling { .. }, _) => &[],
+        (_, Status::Canceling) => &[Event::Cancel],
+        (_, Status::Canceled) => &[Event::Cancel, finish(Outcome::Canceled)],
+        (_, Status::Succeeded) => &[finish(Outcome::Succeeded)],
+        (_, Status::Failed | Status::Abandoned) => &[finish(Outcome::Failed)],
+        (_, Status::Timeout) => &[finish(Outcome::TimedOut)],
+        _ => &[],
+    };
+    events
+        .iter()
+        .fold(progress, |progress, event| step(progress, *event, now))
+}

@@ -1,0 +1,64 @@
+//! The gates of concurrency policies: who holds which.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+use squall_model::ExecutionId;
+use squall_policy::{Admission, Concurrency, Gate, Policy};
+use squall_value::{Dict, Str, Value, json};
+
+/// All gates of this server.
+#[derive(Debug, Default)]
+pub(crate) struct Gates {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    gates: HashMap<Str, (Gate, usize)>,
+    held: HashMap<ExecutionId, Vec<Str>>,
+}
+
+/// The name of the gate that an execution with these parameters has to pass.
+pub(crate) fn key(policy: &Policy, limit: &Concurrency, parameters: &Dict) -> Str {
+    if limit.attributes.is_empty() {
+        return policy.reference.clone();
+    }
+    let values: Value = limit
+        .attributes
+        .iter()
+        .map(|name| parameters.get(name).cloned().unwrap_or_default())
+        .collect();
+    Str::from(format!("{} {}", policy.reference, json::write(&values)))
+}
+
+impl Gates {
+    /// `id` wants to pass the gate `key`.
+    pub(crate) fn ask(&self, key: &Str, id: ExecutionId, limit: &Concurrency) -> Admission {
+        let mut state = self.state.lock();
+        let (gate, threshold) = state.gates.entry(key.clone()).or_default();
+        *threshold = limit.threshold;
+        let admission = gate.ask(id, limit.threshold);
+        let held = state.held.entry(id).or_default();
+        if !held.contains(key) {
+            held.push(key.clone());
+        }
+        admission
+    }
+
+    /// `id` gives up all that it holds or waits for; returns who may try again now.
+    pub(crate) fn leave(&self, id: ExecutionId) -> Vec<ExecutionId> {
+        let mut state = self.state.lock();
+        let mut admitted = Vec::new();
+        for key in state.held.remove(&id).unwrap_or_default() {
+            let Some((gate, threshold)) = state.gates.get_mut(&key) else {
+                continue;
+            };
+            admitted.extend(gate.leave(id, *threshold));
+            if gate.is_idle() {
+                state.gates.remove(&key);
+            }
+        }
+        admitted
+    }
+}

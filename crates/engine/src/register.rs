@@ -1,0 +1,480 @@
+//! Definitions: how documents get into the store and the catalogue.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use squall_env::fresh_id;
+use squall_model::{Document, DocumentKind, Execution, RawId, Timestamp};
+use squall_packs::{Definition, Files, Loaded};
+use squall_store::{Command, CommitError, DocumentFilter, Page, Refusal};
+use squall_value::{Dict, Str, Value, dict, json};
+
+use crate::catalog::Action;
+use crate::{Catalog, Engine};
+
+/// The kinds that a catalogue is made of.
+const CATALOGUED: [DocumentKind; 7] = [
+    DocumentKind::Pack,
+    DocumentKind::ConfigSchema,
+    DocumentKind::Config,
+    DocumentKind::TriggerType,
+    DocumentKind::Action,
+    DocumentKind::Policy,
+    DocumentKind::Rule,
+];
+
+/// The kinds that come from a pack's files and go with them.
+const FROM_FILES: [DocumentKind; 8] = [
+    DocumentKind::Pack,
+    DocumentKind::ConfigSchema,
+    DocumentKind::TriggerType,
+    DocumentKind::Action,
+    DocumentKind::Sensor,
+    DocumentKind::Rule,
+    DocumentKind::Alias,
+    DocumentKind::Policy,
+];
+
+/// How many documents one transaction holds at most.
+const BATCH: usize = 500;
+
+/// A wanted change of a document.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// Make it, or change it.
+    Put {
+        /// Its kind.
+        kind: DocumentKind,
+        /// Its key.
+        key: Str,
+        /// The pack it belongs to.
+        pack: Option<Str>,
+        /// What it says.
+        body: Value,
+        /// When it ceases to exist by itself.
+        expires: Option<Timestamp>,
+        /// Whether it must be new.
+        new: bool,
+    },
+    /// Remove it.
+    Delete {
+        /// Its kind.
+        kind: DocumentKind,
+        /// Its key.
+        key: Str,
+    },
+}
+
+/// Why documents were not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum PutError {
+    /// It was to be new, and there is one.
+    #[error("there is a {kind} `{key}` already", kind = kind.as_str())]
+    Exists {
+        /// Its kind.
+        kind: DocumentKind,
+        /// Its key.
+        key: Str,
+        /// Its id.
+        id: RawId,
+    },
+    /// It was to be removed, and there is none.
+    #[error("there is no {kind} `{key}`", kind = kind.as_str())]
+    Missing {
+        /// Its kind.
+        kind: DocumentKind,
+        /// Its key.
+        key: Str,
+    },
+    /// Somebody else changed it at the same time.
+    #[error("the definition was changed by somebody else at the same moment; try again")]
+    Conflict,
+    /// The store failed.
+    #[error("the definitions could not be stored")]
+    Store(#[from] CommitError),
+}
+
+impl From<squall_store::Error> for PutError {
+    fn from(error: squall_store::Error) -> PutError {
+        PutError::Store(error.into())
+    }
+}
+
+/// What a registration did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Registered {
+    /// Documents of each kind that the pack defines now.
+    pub defined: Vec<(DocumentKind, usize)>,
+    /// How many documents are new or different.
+    pub changed: usize,
+    /// How many documents went because their files did.
+    pub removed: usize,
+}
+
+impl Engine {
+    /// Reads all definitions from the store and puts them in force.
+    ///
+    /// # Errors
+    ///
+    /// When the store does not answer; the old definitions stay in force.
+    pub async fn reload(&self) -> Result<(), squall_store::Error> {
+        let now = self.env.now();
+        let mut catalog = Catalog::default();
+        for kind in CATALOGUED {
+            let filter = DocumentFilter::default();
+            let documents = self.store.documents(kind, &filter, Page::ALL, now).await?;
+            for document in &documents.items {
+                catalog.put(document, &self.runners);
+            }
+        }
+        self.catalog.store(Arc::new(catalog));
+        let filter = DocumentFilter::default();
+        let keys = self
+            .store
+            .documents(DocumentKind::Key, &filter, Page::ALL, now)
+            .await?;
+        self.datastore.replace(keys.items);
+        Ok(())
+    }
+
+    /// Makes, changes and removes documents, all or (up to [`BATCH`] of them) nothing, and puts them
+    /// in force. Returns the documents that were put, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`PutError`].
+    pub async fn change(&self, changes: Vec<Change>) -> Result<Vec<Arc<Document>>, PutError> {
+        let _guard = self.registering.lock().await;
+        let now = self.env.now();
+        let mut put = Vec::new();
+        let mut applied: Vec<(Command, Applied)> = Vec::new();
+        for change in changes {
+            let (command, effect) = self.command_for(change, now).await?;
+            if let Applied::Put(document) = &effect {
+                put.push(Arc::clone(document));
+            }
+            applied.push((command, effect));
+        }
+        self.apply(applied).await?;
+        Ok(put)
+    }
+
+    async fn command_for(
+        &self,
+        change: Change,
+        now: Timestamp,
+    ) -> Result<(Command, Applied), PutError> {
+        match change {
+            Change::Put {
+                kind,
+                key,
+                pack,
+                body,
+                expires,
+                new,
+            } => {
+                let known = self.store.document(kind, &key, now).await?;
+                if let Some(known) = known.as_ref().filter(|_| new) {
+                    return Err(PutError::Exists {
+                        kind,
+                        key,
+                        id: known.id,
+                    });
+                }
+                let document = Document {
+                    kind,
+                    id: known
+                        .as_ref()
+                        .map_or_else(|| fresh_id(&*self.env), |known| known.id),
+                    revision: known.as_ref().map_or(0, |known| known.revision) + 1,
+                    key,
+                    pack,
+                    body,
+                    changed: now,
+                    expires,
+                };
+                let document = Arc::new(document);
+                let from = known.map(|known| known.revision);
+                let command = Command::PutDocument {
+                    document: Arc::clone(&document),
+                    from,
+                };
+                Ok((command, Applied::Put(document)))
+            }
+            Change::Delete { kind, key } => {
+                let Some(known) = self.store.document(kind, &key, now).await? else {
+                    return Err(PutError::Missing { kind, key });
+                };
+                let from = known.revision;
+                let command = Command::DeleteDocument {
+                    kind,
+                    key: key.clone(),
+                    from,
+                };
+                Ok((command, Applied::Deleted(kind, key)))
+            }
+        }
+    }
+
+    async fn apply(&self, applied: Vec<(Command, Applied)>) -> Result<(), PutError> {
+        let mut effects = Vec::with_capacity(applied.len());
+        let mut applied = applied.into_iter().peekable();
+        while applied.peek().is_some() {
+            let (commands, batch): (Vec<_>, Vec<_>) = applied.by_ref().take(BATCH).unzip();
+            let commands = commands
+                .into_iter()
+                .flat_map(|command| self.with_content(command));
+            match self.commit(commands.collect()).await {
+                Ok(()) => effects.extend(batch),
+                Err(error) => {
+                    // What earlier batches committed holds and must be in force.
+                    self.put_in_force(&effects);
+                    return Err(match error.refusal() {
+                        Some(Refusal::Changed | Refusal::Exists | Refusal::Missing) => {
+                            PutError::Conflict
+                        }
+                        _ => PutError::Store(error),
+                    });
+                }
+            }
+        }
+        self.put_in_force(&effects);
+        Ok(())
+    }
+
+    /// An action's definition is also kept under its hash, for executions that began with it.
+    fn with_content(&self, command: Command) -> Vec<Command> {
+        let content = match &command {
+            Command::PutDocument { document, .. } if document.kind == DocumentKind::Action => {
+                let hash = document.body.get("content").and_then(Value::as_str);
+                hash.map(|hash| (Str::from(hash), content_text(&document.body)))
+            }
+            _ => None,
+        };
+        let content = content.map(|(hash, text)| Command::PutContent { hash, text });
+        content.into_iter().chain([command]).collect()
+    }
+
+    fn put_in_force(&self, effects: &[Applied]) {
+        let catalogued = effects
+            .iter()
+            .any(|effect| CATALOGUED.contains(&effect.kind()));
+        let mut catalog = catalogued.then(|| Catalog::clone(&self.catalog()));
+        for effect in effects {
+            match (effect, &mut catalog) {
+                (Applied::Put(document), _) if document.kind == DocumentKind::Key => {
+                    self.datastore.put(Arc::clone(document));
+                }
+                (Applied::Deleted(DocumentKind::Key, key), _) => self.datastore.remove(key),
+                (Applied::Put(document), Some(catalog)) => catalog.put(document, &self.runners),
+                (Applied::Deleted(kind, key), Some(catalog)) => catalog.remove(*kind, key),
+                (_, None) => {}
+            }
+        }
+        if let Some(catalog) = catalog {
+            self.catalog.store(Arc::new(catalog));
+        }
+    }
+
+    /// Registers a pack: its documents become what its files say. Unchanged ones are left alone.
+    ///
+    /// # Errors
+    ///
+    /// [`PutError`]. A pack whose `pack.yaml` cannot be used registers nothing; the findings say
+    /// why.
+    pub async fn register(
+        &self,
+        directory: &Path,
+        files: &Files,
+        loaded: &Loaded,
+    ) -> Result<Registered, PutError> {
+        let Some(pack) = &loaded.pack else {
+            return Ok(Registered::default());
+        };
+        let _guard = self.registering.lock().await;
+        let now = self.env.now();
+        let mut known = HashMap::new();
+        let filter = DocumentFilter {
+            pack: Some(pack.clone()),
+            key_prefix: None,
+        };
+        for kind in FROM_FILES {
+            let documents = self.store.documents(kind, &filter, Page::ALL, now).await?;
+            let documents = documents.items.into_iter();
+            known.extend(documents.map(|document| ((kind, document.key.clone()), document)));
+        }
+        let mut registered = Registered::default();
+        let mut applied = Vec::new();
+        for definition in &loaded.definitions {
+            count(&mut registered.defined, definition.kind);
+            let before = known.remove(&(definition.kind, definition.key.clone()));
+            let body = complete_body(definition, directory, files);
+            if before.as_ref().is_some_and(|before| before.body == body) {
+                continue;
+            }
+            registered.changed += 1;
+            applied.push(self.put_command(definition, pack, body, before.as_deref(), now));
+        }
+        for ((kind, key), document) in known {
+            // What people made through the API has no file, and stays.
+            if document.body.get("metadata_file").is_none() && kind != DocumentKind::ConfigSchema {
+                continue;
+            }
+            registered.removed += 1;
+            let from = document.revision;
+            let command = Command::DeleteDocument {
+                kind,
+                key: key.clone(),
+                from,
+            };
+            applied.push((command, Applied::Deleted(kind, key)));
+        }
+        self.apply(applied).await?;
+        Ok(registered)
+    }
+
+    fn put_command(
+        &self,
+        definition: &Definition,
+        pack: &Str,
+        body: Value,
+        before: Option<&Document>,
+        now: Timestamp,
+    ) -> (Command, Applied) {
+        let document = Arc::new(Document {
+            kind: definition.kind,
+            key: definition.key.clone(),
+            id: before.map_or_else(|| fresh_id(&*self.env), |before| before.id),
+            pack: Some(pack.clone()),
+            body,
+            revision: before.map_or(0, |before| before.revision) + 1,
+            changed: now,
+            expires: None,
+        });
+        let from = before.map(|before| before.revision);
+        let command = Command::PutDocument {
+            document: Arc::clone(&document),
+            from,
+        };
+        (command, Applied::Put(document))
+    }
+
+    /// The action as it was when the execution was requested; `None` when that version is not kept
+    /// any more.
+    pub(crate) async fn definition(
+        &self,
+        execution: &Execution,
+    ) -> Result<Option<Arc<Action>>, squall_store::Error> {
+        let request = &execution.request;
+        let catalog = self.catalog();
+        if let Some(action) = catalog.action(request.action.as_str())
+            && action.content == request.definition
+        {
+            return Ok(Some(Arc::clone(action)));
+        }
+        if let Some(action) = self.definitions.lock().get(&request.definition) {
+            return Ok(Some(Arc::clone(action)));
+        }
+        let Some(text) = self.store.content(&request.definition).await? else {
+            return Ok(None);
+        };
+        let content = json::read(&text)
+            .map_err(|error| squall_store::Error::Damaged(format!("content: {error}")))?;
+        let document = Document {
+            kind: DocumentKind::Action,
+            key: request.action.text(),
+            id: RawId::from_raw(0),
+            pack: Some(Str::from(request.action.pack())),
+            body: content,
+            revision: 0,
+            changed: request.requested,
+            expires: None,
+        };
+        let Ok(action) = Action::new(Arc::new(document), &self.runners) else {
+            return Ok(None);
+        };
+        let action = Arc::new(action);
+        let mut definitions = self.definitions.lock();
+        // Old versions are rare; a full cache is simply begun anew.
+        if definitions.len() >= BATCH {
+            definitions.clear();
+        }
+        definitions.insert(request.definition.clone(), Arc::clone(&action));
+        Ok(Some(action))
+    }
+}
+
+/// What a change did.
+#[derive(Debug)]
+enum Applied {
+    Put(Arc<Document>),
+    Deleted(DocumentKind, Str),
+}
+
+impl Applied {
+    fn kind(&self) -> DocumentKind {
+        match self {
+            Applied::Put(document) => document.kind,
+            Applied::Deleted(kind, _) => *kind,
+        }
+    }
+}
+
+fn count(counts: &mut Vec<(DocumentKind, usize)>, kind: DocumentKind) {
+    match counts.iter_mut().find(|(counted, _)| *counted == kind) {
+        Some((_, count)) => *count += 1,
+        None => counts.push((kind, 1)),
+    }
+}
+
+/// The body as it is stored: a pack knows its directory, an action its content.
+fn complete_body(definition: &Definition, directory: &Path, files: &Files) -> Value {
+    let Value::Dict(body) = &definition.body else {
+        return definition.body.clone();
+    };
+    match definition.kind {
+        DocumentKind::Pack => {
+            let mut body = Dict::clone(body);
+            body.insert("path", directory.to_string_lossy().into_owned());
+            Value::from(body)
+        }
+        DocumentKind::Action => {
+            let entry_point = body
+                .get("entry_point")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            let path = format!("actions/{entry_point}");
+            let workflow = files.texts.iter().find(|(name, _)| **name == *path);
+            action_body(body, workflow.map(|(_, text)| text))
+        }
+        _ => definition.body.clone(),
+    }
+}
+
+/// The body of an action with its workflow's text, if it has one, and the hash of it all.
+pub fn action_body(body: &Dict, workflow: Option<&Str>) -> Value {
+    let mut body = body.clone();
+    body.remove("content");
+    body.remove("workflow");
+    if let Some(text) = workflow {
+        body.insert("workflow", text.clone());
+    }
+    let body = Value::from(body);
+    let digest = Sha256::digest(body.to_json().as_bytes());
+    let hash: String = digest
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let Value::Dict(mut inner) = body else {
+        return dict! {};
+    };
+    Arc::make_mut(&mut inner).insert("content", hash);
+    Value::Dict(inner)
+}
+
+fn content_text(body: &Value) -> Str {
+    Str::from(body.to_json())
+}

@@ -1,0 +1,148 @@
+//! A pack's files from a directory.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use squall_value::Str;
+
+use crate::Files;
+
+/// How large a metadata file may be, in bytes.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// How many files a pack may have; more are not looked at.
+const FILES_MAX: usize = 50_000;
+
+/// The directories whose YAML files are metadata, and those whose files metadata names.
+const TEXT_DIRECTORIES: [&str; 7] = [
+    "actions",
+    "aliases",
+    "policies",
+    "rules",
+    "sensors",
+    "triggers",
+    "workflows",
+];
+
+/// A pack's directory cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the pack directory {} cannot be read", path.display())]
+pub struct ReadError {
+    /// The directory.
+    pub path: PathBuf,
+    /// Why.
+    #[source]
+    pub source: io::Error,
+}
+
+/// Reads what [`crate::load`] needs: the texts of metadata and workflow files, and the names of all
+/// files. Links that lead out of the directory are not followed.
+///
+/// # Errors
+///
+/// [`ReadError`] when the directory itself cannot be listed. A single file that cannot be read, or
+/// is too large, is noted in [`Files::unreadable`].
+pub fn read(directory: &Path) -> Result<Files, ReadError> {
+    let error = |source| ReadError {
+        path: directory.to_owned(),
+        source,
+    };
+    let root = fs::canonicalize(directory).map_err(error)?;
+    let name = root
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let mut files = Files {
+        directory: Str::from(name),
+        ..Files::default()
+    };
+    let mut pending = vec![(root.clone(), String::new())];
+    while let Some((path, relative)) = pending.pop() {
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(source) if relative.is_empty() => return Err(error(source)),
+            Err(source) => {
+                files
+                    .unreadable
+                    .push((Str::from(relative), source.to_string()));
+                continue;
+            }
+        };
+        let mut entries: Vec<_> = entries.filter_map(Result::ok).collect();
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with('.') || files.names.len() >= FILES_MAX {
+                continue;
+            }
+            let inner = if relative.is_empty() {
+                name
+            } else {
+                format!("{relative}/{name}")
+            };
+            visit(&root, entry.path(), inner, &mut files, &mut pending);
+        }
+    }
+    files.names.sort();
+    files.texts.sort();
+    Ok(files)
+}
+
+fn visit(
+    root: &Path,
+    path: PathBuf,
+    relative: String,
+    files: &mut Files,
+    pending: &mut Vec<(PathBuf, String)>,
+) {
+    let inside = fs::canonicalize(&path).is_ok_and(|target| target.starts_with(root));
+    let Ok(metadata) = fs::metadata(&path) else {
+        files
+            .unreadable
+            .push((Str::from(relative), "the link leads nowhere".to_owned()));
+        return;
+    };
+    if !inside {
+        files.unreadable.push((
+            Str::from(relative),
+            "the link leads out of the pack".to_owned(),
+        ));
+    } else if metadata.is_dir() {
+        // A link to a directory above would be walked for ever.
+        if !fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_symlink()) {
+            pending.push((path, relative));
+        }
+    } else if metadata.is_file() {
+        if is_text(&relative) {
+            read_text(&path, &relative, metadata.len(), files);
+        }
+        files.names.push(Str::from(relative));
+    }
+}
+
+fn is_text(relative: &str) -> bool {
+    let yaml = relative.ends_with(".yaml") || relative.ends_with(".yml");
+    let top = relative.split('/').next().unwrap_or_default();
+    yaml && (!relative.contains('/') || TEXT_DIRECTORIES.contains(&top))
+}
+
+fn read_text(path: &Path, relative: &str, bytes: u64, files: &mut Files) {
+    let name = Str::from(relative);
+    if bytes > FILE_BYTES_MAX {
+        let reason =
+            format!("the file has {bytes} bytes, more than the {FILE_BYTES_MAX} that are read");
+        files.unreadable.push((name, reason));
+        return;
+    }
+    match fs::read(path).map(String::from_utf8) {
+        Ok(Ok(text)) => files.texts.push((name, Str::from(text))),
+        Ok(Err(error)) => {
+            let at = error.utf8_error().valid_up_to();
+            files
+                .unreadable
+                .push((name, format!("the file is not UTF-8: byte {at} is wrong")));
+        }
+        Err(error) => files.unreadable.push((name, error.to_string())),
+    }
+}
