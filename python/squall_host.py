@@ -9,6 +9,7 @@ Nothing of a pack is imported before the fork, so nothing of one reaches another
 """
 
 import array
+import atexit
 import gc
 import json
 import os
@@ -16,6 +17,8 @@ import select
 import signal
 import socket
 import sys
+import threading
+import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Behind all else: whatever a pack's environment brings comes first.
@@ -128,7 +131,6 @@ def detach(files):
     os.dup2(files[3], 2)
     os.close(files[2])
     os.close(files[3])
-    gc.unfreeze()
 
 
 def write_journal(path, execution_id):
@@ -150,7 +152,35 @@ def run(files):
     os.chdir(job["cwd"])
     sys.path[:0] = job["path"]
     sys.argv[:] = [python_action_wrapper.__file__]
-    python_action_wrapper.main(job, files[1])
+    code = 0
+    try:
+        python_action_wrapper.main(job, files[1])
+    except SystemExit as error:
+        code = error.code or 0
+        if not isinstance(code, int):
+            print(code, file=sys.stderr)
+            code = 1
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    leave(code)
+
+
+def leave(code):
+    """Ends as an interpreter does, but leaves the taking apart of its memory to the kernel, which
+    would have to copy every page first that is shared with the warm interpreter."""
+    try:
+        threading._shutdown()
+        atexit._run_exitfuncs()
+    except BaseException:
+        traceback.print_exc()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            # Nobody reads any more.
+            pass
+    os._exit(code & 0xFF)
 
 
 if __name__ == "__main__":

@@ -279,3 +279,83 @@ async fn what_is_missing_is_named() {
         assert!(ran.text("error").contains(expected), "{}", ran.result());
     }
 }
+
+/// A datastore with one item; keeps what it is asked.
+async fn datastore() -> (String, tokio::sync::mpsc::UnboundedReceiver<String>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let url = format!("http://{}/v1", listener.local_addr().expect("an address"));
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut buffer = vec![0; 4096];
+            let mut text = String::new();
+            while !text.contains("\r\n\r\n") || (text.starts_with("PUT") && !text.ends_with('}')) {
+                let count = stream.read(&mut buffer).await.unwrap_or(0);
+                text.push_str(&String::from_utf8_lossy(&buffer[..count]));
+            }
+            let (status, body) = match text.contains("absent") {
+                true => ("404 Not Found", "{}"),
+                false => ("200 OK", r#"{"name": "n", "value": "stored"}"#),
+            };
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            );
+            sender.send(text).expect("the test listens");
+            stream
+                .write_all(answer.as_bytes())
+                .await
+                .expect("the client listens");
+        }
+    });
+    (url, receiver)
+}
+
+#[tokio::test]
+async fn an_action_reaches_the_datastore_with_its_token() {
+    let fixture = Fixture::new();
+    let (url, mut asked) = datastore().await;
+    let source = "class A(Action):\n  def run(self):\n    s = self.action_service\n    bad = None\n    try:\n      s.get_value('x', scope='user')\n    except ValueError as e:\n      bad = str(e)\n    return [s.get_value('k'), s.get_value('absent'), s.set_value('k', 5, ttl=9, local=False, encrypt=True), s.delete_value('k'), bad]";
+    let mut job = action(&fixture, "data", source, Isolation::Fork);
+    job.env = vec![
+        ("ST2_ACTION_API_URL".to_owned(), url),
+        ("ST2_ACTION_AUTH_TOKEN".to_owned(), "a-token".to_owned()),
+    ];
+    let ran = fixture.run("python-script", job).await;
+    let result = ran.outcome.result.get("result").map(Value::to_json);
+    let expected = r#"["stored",null,true,true,"Scope user is unsupported."]"#;
+    assert_eq!(result.as_deref(), Some(expected), "{}", ran.result());
+    let mut lines = Vec::new();
+    while let Ok(text) = asked.try_recv() {
+        assert!(text.contains("X-Auth-Token: a-token"), "{text}");
+        lines.push(text.split(" HTTP").next().unwrap_or("").to_owned());
+        if text.starts_with("PUT") {
+            let body = text.split("\r\n\r\n").nth(1).unwrap_or("");
+            let expected = r#"{"id": "k", "name": "k", "value": "5", "scope": "system", "secret": true, "ttl": 9}"#;
+            assert_eq!(body, expected);
+        }
+    }
+    assert_eq!(
+        lines,
+        [
+            "GET /v1/keys/tests.A%3Ak?decrypt=false&scope=system",
+            "GET /v1/keys/tests.A%3Aabsent?decrypt=false&scope=system",
+            "PUT /v1/keys/k",
+            "DELETE /v1/keys/tests.A%3Ak?scope=system",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn threads_and_exit_functions_end_as_in_a_fresh_interpreter() {
+    let fixture = Fixture::new();
+    let source = "import atexit, threading\nclass A(Action):\n  def run(self):\n    atexit.register(print, 'at exit')\n    go = threading.Event()\n    threading.Thread(target=lambda: (go.wait(), print('thread'))).start()\n    go.set()\n    return 1";
+    for isolation in BOTH {
+        let job = action(&fixture, "threads", source, isolation);
+        let ran = fixture.run("python-script", job).await;
+        assert_eq!(ran.text("stdout"), "thread\nat exit\n", "{}", ran.result());
+    }
+}
