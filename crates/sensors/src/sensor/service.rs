@@ -246,13 +246,17 @@ impl Service {
         mut conversation: Conversation,
         speaker: Speaker,
     ) -> End {
+        while let Ok(change) = self.changes.try_recv() {
+            apply(&mut self.triggers, &change);
+        }
         let start = protocol::start(&self.spec, &self.triggers, self.limits.message_bytes_max);
+        // Nothing may be said before this.
+        tokio::select! {
+            () = speaker.say(&start) => {}
+            () = stopped(&mut self.stop) => {}
+        }
         let state = self.state.clone();
-        let talk = async {
-            speaker.say(&start).await;
-            let ready = || state.send_modify(|state| state.phase = Phase::Running);
-            conversation.run(ready).await
-        };
+        let talk = conversation.run(|| state.send_modify(|state| state.phase = Phase::Running));
         tokio::pin!(talk);
         let mut outcome = None;
         let mut status = None;
