@@ -15,6 +15,7 @@ use squall_model::{
     Payload, RawId, Timestamp, TriggerInstance, TriggerInstanceId,
 };
 use squall_store::codec::{self, Damage, Encoded, micros};
+use squall_store::sql::{self, Conditions};
 use squall_store::{
     BACKLOG, Change, CommitError, Committed, DocumentFilter, EnforcementFilter, Error,
     ExecutionFilter, ExecutionOrder, Listing, Page, Purge, Server, Store, Subscription,
@@ -23,7 +24,7 @@ use squall_store::{
 use squall_value::Str;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 
-use crate::list::{self, Conditions};
+use crate::list::{DIALECT, values};
 use crate::open::{self, Options, describe};
 use crate::writer::{Commit, Job, QUEUE_MAX, Writer};
 use crate::{purge, read};
@@ -225,17 +226,17 @@ impl<T> Table<T> {
         page: Page,
     ) -> Result<Listing<Arc<T>>, Error> {
         let name = self.name;
-        let (sql, parameters) = match &tally {
+        let (sql, parameters) = match tally {
             Some(tally) => (
                 format!(
                     "SELECT coalesce(sum(count), 0) FROM {name}_tally{}",
                     tally.clause()
                 ),
-                &tally.parameters,
+                values(tally.parameters),
             ),
             None => (
                 format!("SELECT count(*) FROM {name}{}", conditions.clause()),
-                &conditions.parameters,
+                values(conditions.parameters.clone()),
             ),
         };
         // One transaction: the total and the page belong to the same state.
@@ -261,7 +262,7 @@ impl<T> Table<T> {
             conditions.parameters.len() + 1,
             conditions.parameters.len() + 2,
         );
-        let mut parameters = conditions.parameters;
+        let mut parameters = values(conditions.parameters);
         parameters.push(limit_of(page.limit).into());
         parameters.push(limit_of(page.offset).into());
         let items = self.all(&transaction, &tail, &parameters)?;
@@ -437,8 +438,8 @@ impl Store for SqliteStore {
         filter: &ExecutionFilter,
         page: Page,
     ) -> Result<Listing<Arc<Execution>>, Error> {
-        let conditions = list::executions(filter);
-        let tally = list::execution_tally(filter);
+        let conditions = sql::executions(DIALECT, filter);
+        let tally = sql::execution_tally(DIALECT, filter);
         let order = match filter.order {
             ExecutionOrder::NewestFirst => "requested DESC, id DESC",
             ExecutionOrder::OldestFirst => "requested, id",
@@ -535,8 +536,8 @@ impl Store for SqliteStore {
         filter: &TriggerInstanceFilter,
         page: Page,
     ) -> Result<Listing<Arc<TriggerInstance>>, Error> {
-        let conditions = list::trigger_instances(filter);
-        let tally = list::trigger_instance_tally(filter);
+        let conditions = sql::trigger_instances(DIALECT, filter);
+        let tally = sql::trigger_instance_tally(DIALECT, filter);
         let order = if filter.oldest_first {
             "occurred, id"
         } else {
@@ -569,8 +570,8 @@ impl Store for SqliteStore {
         filter: &EnforcementFilter,
         page: Page,
     ) -> Result<Listing<Arc<Enforcement>>, Error> {
-        let conditions = list::enforcements(filter);
-        let tally = list::enforcement_tally(filter);
+        let conditions = sql::enforcements(DIALECT, filter);
+        let tally = sql::enforcement_tally(DIALECT, filter);
         let order = if filter.oldest_first {
             "enforced, id"
         } else {
@@ -624,7 +625,7 @@ impl Store for SqliteStore {
         page: Page,
         now: Timestamp,
     ) -> Result<Listing<Arc<Document>>, Error> {
-        let conditions = list::documents(kind, filter, now);
+        let conditions = sql::documents(DIALECT, kind, filter, now);
         self.read(move |connection| DOCUMENTS.list(connection, conditions, None, "key", page))
             .await
     }

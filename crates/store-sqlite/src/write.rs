@@ -1,84 +1,56 @@
 //! Commands to rows. Every command was decided before: nothing here looks at conditions.
 
-use std::collections::HashMap;
-
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params};
 use squall_model::{
-    ActionRef, Document, Enforcement, EnforcementOutcome, Execution, ExecutionId, ExecutionRequest,
-    Origin, OutputChunk, RuleRef, Status, TriggerInstance, TriggerInstanceStatus, TriggerRef,
+    Document, Enforcement, EnforcementOutcome, Execution, ExecutionId, Origin, OutputChunk,
+    TriggerInstance,
 };
 use squall_store::codec::{self, ChangeRow, Encoded, Packed, micros};
 use squall_store::decide::Accepted;
-use squall_store::{Change, Command, Operation, Record};
-use squall_value::Str;
+use squall_store::tally::Tally;
+use squall_store::{Change, Command};
 
-/// How the numbers of records change, gathered over a batch.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    executions: HashMap<(ActionRef, Status, Str, Str, bool), i64>,
-    trigger_instances: HashMap<(TriggerRef, TriggerInstanceStatus), i64>,
-    enforcements: HashMap<RuleRef, i64>,
-}
-
-impl Tally {
-    pub(crate) fn execution(&mut self, request: &ExecutionRequest, status: Status, by: i64) {
-        let kind = (
-            request.action.clone(),
-            status,
-            Str::clone(&request.user),
-            Str::clone(&request.runner),
-            request.parent.is_none(),
-        );
-        *self.executions.entry(kind).or_default() += by;
-    }
-
-    fn trigger_instance(&mut self, trigger: &TriggerRef, status: TriggerInstanceStatus, by: i64) {
-        let kind = (trigger.clone(), status);
-        *self.trigger_instances.entry(kind).or_default() += by;
-    }
-
-    /// Writes the new numbers.
-    pub(crate) fn write(self, connection: &Connection) -> rusqlite::Result<()> {
-        for ((action, status, user, runner, top), by) in self.executions {
-            if by != 0 {
-                connection
-                    .prepare_cached(
-                        "INSERT INTO execution_tally (action, status, user, runner, top, count)
-                         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                         ON CONFLICT DO UPDATE SET count = count + excluded.count",
-                    )?
-                    .execute(params![
-                        action.as_str(),
-                        status.as_str(),
-                        &*user,
-                        &*runner,
-                        top,
-                        by
-                    ])?;
-            }
-        }
-        for ((trigger, status), by) in self.trigger_instances {
-            if by != 0 {
-                connection
-                    .prepare_cached(
-                        "INSERT INTO trigger_instance_tally (\"trigger\", status, count)
-                         VALUES (?1, ?2, ?3)
-                         ON CONFLICT DO UPDATE SET count = count + excluded.count",
-                    )?
-                    .execute(params![trigger.as_str(), status.as_str(), by])?;
-            }
-        }
-        for (rule, by) in self.enforcements {
+/// Writes the new numbers of a batch.
+pub(crate) fn tally(connection: &Connection, tally: Tally) -> rusqlite::Result<()> {
+    for (kind, by) in tally.executions {
+        if by != 0 {
             connection
                 .prepare_cached(
-                    "INSERT INTO enforcement_tally (rule, count) VALUES (?1, ?2)
-                     ON CONFLICT DO UPDATE SET count = count + excluded.count",
+                    "INSERT INTO execution_tally (action, status, \"user\", runner, top, count)
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                         ON CONFLICT DO UPDATE SET count = count + excluded.count",
                 )?
-                .execute(params![rule.as_str(), by])?;
+                .execute(params![
+                    kind.action.as_str(),
+                    kind.status.as_str(),
+                    &*kind.user,
+                    &*kind.runner,
+                    kind.top,
+                    by
+                ])?;
         }
-        Ok(())
     }
+    for ((trigger, status), by) in tally.trigger_instances {
+        if by != 0 {
+            connection
+                .prepare_cached(
+                    "INSERT INTO trigger_instance_tally (\"trigger\", status, count)
+                         VALUES (?1, ?2, ?3)
+                         ON CONFLICT DO UPDATE SET count = count + excluded.count",
+                )?
+                .execute(params![trigger.as_str(), status.as_str(), by])?;
+        }
+    }
+    for (rule, by) in tally.enforcements {
+        connection
+            .prepare_cached(
+                "INSERT INTO enforcement_tally (rule, count) VALUES (?1, ?2)
+                     ON CONFLICT DO UPDATE SET count = count + excluded.count",
+            )?
+            .execute(params![rule.as_str(), by])?;
+    }
+    Ok(())
 }
 
 /// A packed text as a parameter: text as it is, or bytes.
@@ -105,35 +77,17 @@ pub(crate) fn transaction(
     accepted: &Accepted,
     tally: &mut Tally,
 ) -> rusqlite::Result<()> {
-    let mut former = accepted.former.iter();
+    tally.add(commands, accepted);
     for (command, encoded) in commands.iter().zip(encoded) {
-        if let Command::UpdateExecution { execution, .. } = command
-            && let Some(status) = former.next()
-        {
-            let request = &execution.request;
-            tally.execution(request, *status, -1);
-            tally.execution(request, execution.state().status(), 1);
-        }
-        self::command(connection, command, encoded, tally)?;
+        self::command(connection, command, encoded)?;
     }
     for change in &accepted.changes {
-        if let (Some(Record::TriggerInstance(instance)), Operation::Updated) =
-            (&change.record, change.operation)
-        {
-            tally.trigger_instance(&instance.trigger, TriggerInstanceStatus::Pending, -1);
-            tally.trigger_instance(&instance.trigger, instance.status, 1);
-        }
         self::change(connection, change)?;
     }
     Ok(())
 }
 
-fn command(
-    connection: &Connection,
-    command: &Command,
-    encoded: &Encoded,
-    tally: &mut Tally,
-) -> rusqlite::Result<()> {
+fn command(connection: &Connection, command: &Command, encoded: &Encoded) -> rusqlite::Result<()> {
     match command {
         Command::Remember { key, id, expires } => {
             connection
@@ -143,7 +97,6 @@ fn command(
                 .execute(params![&**key, id.to_bytes(), micros(*expires)])?;
         }
         Command::InsertTriggerInstance(instance) => {
-            tally.trigger_instance(&instance.trigger, instance.status, 1);
             trigger_instance(connection, instance, encoded)?;
         }
         Command::FinishTriggerInstance { id, status } => {
@@ -152,15 +105,9 @@ fn command(
                 .execute(params![id.to_bytes(), status.as_str()])?;
         }
         Command::InsertEnforcement(enforcement) => {
-            *tally
-                .enforcements
-                .entry(enforcement.rule.clone())
-                .or_default() += 1;
             self::enforcement(connection, enforcement)?;
         }
         Command::InsertExecution { execution, .. } => {
-            let request = &execution.request;
-            tally.execution(request, execution.state().status(), 1);
             insert_execution(connection, execution, encoded)?;
         }
         Command::UpdateExecution { execution, .. } => {

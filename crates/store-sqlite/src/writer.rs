@@ -5,12 +5,13 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use squall_store::codec::Encoded;
 use squall_store::decide::{self, Accepted, Key, Overlay};
+use squall_store::tally::Tally;
 use squall_store::{Change, CommitError, Committed, Error, Transaction};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::facts::Stored;
 use crate::open::describe;
-use crate::write::{self, Tally};
+use crate::write;
 
 /// How many transactions one commit takes at most.
 const BATCH_MAX: usize = 1024;
@@ -220,7 +221,7 @@ impl Writer {
             outcome.accepted.push((committed, accepted.changes, reply));
             written.map_err(fail)?;
         }
-        tally.write(&transaction).map_err(fail)?;
+        write::tally(&transaction, tally).map_err(fail)?;
         transaction.commit().map_err(fail)
     }
 

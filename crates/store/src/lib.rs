@@ -21,6 +21,8 @@ pub mod decide;
 mod memory;
 pub mod migrate;
 mod query;
+pub mod sql;
+pub mod tally;
 
 use std::fmt::Debug;
 use std::sync::Arc;

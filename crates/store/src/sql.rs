@@ -1,0 +1,353 @@
+//! Filters as SQL: what the SQL back ends have in common, which is all but placeholders and how a
+//! text is written.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use squall_model::{DocumentKind, Id, Status, Timestamp};
+
+use crate::codec::{self, micros};
+use crate::{
+    DocumentFilter, EnforcementFilter, ExecutionFilter, ParentFilter, TriggerInstanceFilter,
+    Visibility,
+};
+
+/// What differs between databases.
+#[derive(Debug, Clone, Copy)]
+pub struct Dialect {
+    /// What stands before the number of a parameter.
+    pub placeholder: char,
+    /// How a text is written, if the database cannot hold every text. Must keep the order of texts
+    /// and their prefixes.
+    pub text: fn(&str) -> Cow<'_, str>,
+}
+
+/// A parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Parameter {
+    /// A text, already as the dialect writes it.
+    Text(String),
+    /// An integer.
+    Integer(i64),
+    /// An id.
+    Bytes(Vec<u8>),
+}
+
+/// Conditions, joined by AND, with their parameters.
+#[derive(Debug)]
+pub struct Conditions {
+    dialect: Dialect,
+    sql: String,
+    /// The parameters, in order.
+    pub parameters: Vec<Parameter>,
+}
+
+impl Conditions {
+    fn new(dialect: Dialect) -> Conditions {
+        Conditions {
+            dialect,
+            sql: String::new(),
+            parameters: Vec::new(),
+        }
+    }
+
+    /// The `WHERE` clause, empty without conditions.
+    #[must_use]
+    pub fn clause(&self) -> &str {
+        &self.sql
+    }
+
+    fn begin(&mut self) {
+        self.sql.push_str(if self.sql.is_empty() {
+            " WHERE "
+        } else {
+            " AND "
+        });
+    }
+
+    /// A condition without parameters.
+    fn plain(&mut self, condition: &str) {
+        self.begin();
+        self.sql.push_str(condition);
+    }
+
+    /// A condition on one parameter: `with("a = ", x)`.
+    fn with(&mut self, condition: &str, value: Parameter) {
+        self.begin();
+        self.sql.push_str(condition);
+        self.parameter(value);
+    }
+
+    fn parameter(&mut self, value: Parameter) {
+        self.parameters.push(value);
+        let _ = write!(
+            self.sql,
+            "{}{}",
+            self.dialect.placeholder,
+            self.parameters.len()
+        );
+    }
+
+    fn written(&self, text: &str) -> Parameter {
+        Parameter::Text((self.dialect.text)(text).into_owned())
+    }
+
+    fn text(&mut self, condition: &str, text: Option<&str>) {
+        if let Some(text) = text {
+            let text = self.written(text);
+            self.with(condition, text);
+        }
+    }
+
+    fn time(&mut self, condition: &str, at: Option<Timestamp>) {
+        if let Some(at) = at {
+            self.with(condition, Parameter::Integer(micros(at)));
+        }
+    }
+
+    fn id<K>(&mut self, condition: &str, id: Option<Id<K>>) {
+        if let Some(id) = id {
+            self.with(condition, Parameter::Bytes(id.to_bytes().to_vec()));
+        }
+    }
+
+    /// `column IN (…)`; nothing is in an empty list.
+    fn in_list(&mut self, column: &str, values: Vec<Parameter>) {
+        if values.is_empty() {
+            self.sql.push_str("1 = 0");
+            return;
+        }
+        self.sql.push_str(column);
+        self.sql.push_str(" IN (");
+        for (index, value) in values.into_iter().enumerate() {
+            if index > 0 {
+                self.sql.push(',');
+            }
+            self.parameter(value);
+        }
+        self.sql.push(')');
+    }
+
+    fn texts<'a>(&self, texts: impl Iterator<Item = &'a str>) -> Vec<Parameter> {
+        texts.map(|text| self.written(text)).collect()
+    }
+
+    fn ids<K>(&mut self, ids: &[Id<K>]) {
+        if !ids.is_empty() {
+            let ids = ids
+                .iter()
+                .map(|id| Parameter::Bytes(id.to_bytes().to_vec()));
+            self.begin();
+            self.in_list("id", ids.collect());
+        }
+    }
+
+    /// `column` from `from` on and, unless there is no end, before `to`.
+    fn range(&mut self, column: &str, from: &str, to: Option<&str>) {
+        self.text(&format!("{column} >= "), Some(from));
+        self.text(&format!("{column} < "), to);
+    }
+
+    /// `column` begins with `prefix`.
+    fn prefix(&mut self, column: &str, prefix: &str) {
+        self.range(column, prefix, codec::prefix_end(prefix).as_deref());
+    }
+}
+
+/// Statuses that have an index of their own, because they are few and looked for.
+const UNSUCCESSFUL: [Status; 4] = [
+    Status::Failed,
+    Status::Timeout,
+    Status::Abandoned,
+    Status::Canceled,
+];
+
+/// What both the table of executions and their tally can answer.
+fn common(conditions: &mut Conditions, filter: &ExecutionFilter) {
+    conditions.text(
+        "action = ",
+        filter.action.as_ref().map(|action| action.as_str()),
+    );
+    if let Some(pack) = &filter.pack {
+        conditions.prefix("action", &format!("{pack}."));
+    }
+    conditions.text("runner = ", filter.runner.as_deref());
+    conditions.text("\"user\" = ", filter.user.as_deref());
+    if !filter.statuses.is_empty() {
+        let words = conditions.texts(filter.statuses.iter().map(|status| status.as_str()));
+        conditions.begin();
+        conditions.in_list("status", words);
+    }
+    if let Visibility::Only {
+        users,
+        actions,
+        packs,
+    } = &filter.visibility
+    {
+        conditions.begin();
+        conditions.sql.push('(');
+        let users = conditions.texts(users.iter().map(|user| &**user));
+        conditions.in_list("\"user\"", users);
+        conditions.sql.push_str(" OR ");
+        let actions = conditions.texts(actions.iter().map(|action| action.as_str()));
+        conditions.in_list("action", actions);
+        for pack in packs {
+            // The dot ends the pack; the slash is the character after it.
+            let from = conditions.written(&format!("{pack}."));
+            let to = conditions.written(&format!("{pack}/"));
+            conditions.sql.push_str(" OR (action >= ");
+            conditions.parameter(from);
+            conditions.sql.push_str(" AND action < ");
+            conditions.parameter(to);
+            conditions.sql.push(')');
+        }
+        conditions.sql.push(')');
+    }
+}
+
+/// The conditions on the table of executions.
+#[must_use]
+pub fn executions(dialect: Dialect, filter: &ExecutionFilter) -> Conditions {
+    let mut conditions = Conditions::new(dialect);
+    common(&mut conditions, filter);
+    if !filter.statuses.is_empty() {
+        // Literal repetitions of an index's condition, by which the planner knows that it may use it.
+        if filter.statuses.iter().all(|status| !status.is_ended()) {
+            conditions.plain("open = 1");
+        } else if filter
+            .statuses
+            .iter()
+            .all(|status| UNSUCCESSFUL.contains(status))
+        {
+            conditions.plain("status IN ('failed', 'timeout', 'abandoned', 'canceled')");
+        }
+    }
+    conditions.ids(&filter.ids);
+    match filter.parent {
+        ParentFilter::Any => {}
+        ParentFilter::Top => conditions.plain("parent IS NULL"),
+        ParentFilter::Of(parent) => conditions.id("parent = ", Some(parent)),
+    }
+    if let Some(root) = filter.root {
+        // Only the topmost has no parent: from elsewhere in a tree nothing is below its root.
+        conditions.id(
+            "id IN (WITH RECURSIVE tree (id) AS (SELECT id FROM execution WHERE parent IS NULL \
+             AND id = ",
+            Some(root),
+        );
+        conditions.sql.push_str(
+            " UNION ALL SELECT child.id FROM tree JOIN execution AS child ON child.parent = \
+             tree.id) SELECT id FROM tree)",
+        );
+    }
+    conditions.text("rule = ", filter.rule.as_ref().map(|rule| rule.as_str()));
+    conditions.id("trigger_instance = ", filter.trigger_instance);
+    conditions.text("task = ", filter.task.as_deref());
+    conditions.text("trace_tag = ", filter.trace_tag.as_deref());
+    conditions.time("requested > ", filter.requested_after);
+    conditions.time("requested < ", filter.requested_before);
+    conditions.time("ended > ", filter.ended_after);
+    conditions.time("ended < ", filter.ended_before);
+    conditions
+}
+
+/// The conditions on the tally of executions; `None` when it cannot tell.
+#[must_use]
+pub fn execution_tally(dialect: Dialect, filter: &ExecutionFilter) -> Option<Conditions> {
+    let other = ExecutionFilter {
+        action: None,
+        pack: None,
+        runner: None,
+        user: None,
+        statuses: Vec::new(),
+        visibility: Visibility::All,
+        parent: match filter.parent {
+            ParentFilter::Top => ParentFilter::Any,
+            parent => parent,
+        },
+        order: Default::default(),
+        ..filter.clone()
+    };
+    if other != ExecutionFilter::default() {
+        return None;
+    }
+    let mut conditions = Conditions::new(dialect);
+    common(&mut conditions, filter);
+    if filter.parent == ParentFilter::Top {
+        conditions.plain("top = 1");
+    }
+    Some(conditions)
+}
+
+/// The conditions on the table of events.
+#[must_use]
+pub fn trigger_instances(dialect: Dialect, filter: &TriggerInstanceFilter) -> Conditions {
+    let mut conditions = Conditions::new(dialect);
+    conditions.text(
+        "\"trigger\" = ",
+        filter.trigger.as_ref().map(|trigger| trigger.as_str()),
+    );
+    if let Some(status) = filter.status {
+        // Literal, so that the partial indexes serve.
+        conditions.plain(&format!("status = '{}'", status.as_str()));
+    }
+    conditions.text("trace_tag = ", filter.trace_tag.as_deref());
+    conditions.time("occurred > ", filter.occurred_after);
+    conditions.time("occurred < ", filter.occurred_before);
+    conditions
+}
+
+/// The conditions on the tally of events; `None` when it cannot tell.
+#[must_use]
+pub fn trigger_instance_tally(
+    dialect: Dialect,
+    filter: &TriggerInstanceFilter,
+) -> Option<Conditions> {
+    let simple = filter.trace_tag.is_none()
+        && filter.occurred_after.is_none()
+        && filter.occurred_before.is_none();
+    simple.then(|| trigger_instances(dialect, filter))
+}
+
+/// The conditions on the table of enforcements.
+#[must_use]
+pub fn enforcements(dialect: Dialect, filter: &EnforcementFilter) -> Conditions {
+    let mut conditions = Conditions::new(dialect);
+    conditions.ids(&filter.ids);
+    conditions.text("rule = ", filter.rule.as_ref().map(|rule| rule.as_str()));
+    conditions.id("trigger_instance = ", filter.trigger_instance);
+    conditions.id("execution = ", filter.execution);
+    conditions.time("enforced > ", filter.enforced_after);
+    conditions.time("enforced < ", filter.enforced_before);
+    conditions
+}
+
+/// The conditions on the tally of enforcements; `None` when it cannot tell.
+#[must_use]
+pub fn enforcement_tally(dialect: Dialect, filter: &EnforcementFilter) -> Option<Conditions> {
+    let other = EnforcementFilter {
+        rule: None,
+        oldest_first: false,
+        ..filter.clone()
+    };
+    (other == EnforcementFilter::default()).then(|| enforcements(dialect, filter))
+}
+
+/// The conditions on the table of documents.
+#[must_use]
+pub fn documents(
+    dialect: Dialect,
+    kind: DocumentKind,
+    filter: &DocumentFilter,
+    now: Timestamp,
+) -> Conditions {
+    let mut conditions = Conditions::new(dialect);
+    conditions.text("kind = ", Some(kind.as_str()));
+    conditions.text("pack = ", filter.pack.as_deref());
+    if let Some(prefix) = &filter.key_prefix {
+        conditions.prefix("key", prefix);
+    }
+    conditions.time("(expires IS NULL OR expires > ", Some(now));
+    conditions.sql.push(')');
+    conditions
+}
