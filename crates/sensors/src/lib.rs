@@ -11,6 +11,7 @@
 
 mod event;
 pub mod git;
+pub mod reports;
 pub mod sensor;
 pub mod timer;
 pub mod trigger_types;

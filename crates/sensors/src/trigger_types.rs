@@ -193,14 +193,15 @@ const EXTERNAL: &[Entry] = &[
     },
 ];
 
-const NATIVE: &[Entry] = &[Entry {
-    name: "git.branch_moved",
-    description: "The head of a branch of a watched repository is another commit than before, or the branch is new, or gone.",
-    parameters: r#"{"type": "object", "properties": {
+const NATIVE: &[Entry] = &[
+    Entry {
+        name: "git.branch_moved",
+        description: "The head of a branch of a watched repository is another commit than before, or the branch is new, or gone.",
+        parameters: r#"{"type": "object", "properties": {
         "repository": {"type": "string", "required": true,
             "description": "Name of the watched repository."}},
         "additionalProperties": false}"#,
-    payload: r#"{"type": "object", "properties": {
+        payload: r#"{"type": "object", "properties": {
         "repository": {"type": "string", "required": true},
         "branch": {"type": "string", "required": true},
         "before": {"type": ["string", "null"],
@@ -218,7 +219,24 @@ const NATIVE: &[Entry] = &[Entry {
         "contents": {"type": "object",
             "description": "By path, the text before and after of the files that were asked for; null where there is none, or it is too long or no text."}},
         "additionalProperties": false}"#,
-}];
+    },
+    Entry {
+        name: "report.run",
+        description: "A configuration tool (Ansible, Puppet, Terraform) has reported a run.",
+        parameters: r#"{"type": "object", "properties": {
+        "tool": {"type": "string", "enum": ["ansible", "puppet", "terraform"]}},
+        "additionalProperties": false}"#,
+        payload: r#"{"type": "object", "properties": {
+        "tool": {"type": "string", "required": true},
+        "status": {"type": "string", "enum": ["changed", "unchanged", "failed"], "required": true},
+        "changed": {"type": "integer"},
+        "failed": {"type": "integer"},
+        "total": {"type": "integer"},
+        "hosts": {"type": "object", "description": "By name, each with its counts."},
+        "failures": {"type": "array", "items": {"type": "object"},
+            "description": "At most 200: host, name, message."}}}"#,
+    },
+];
 
 #[cfg(test)]
 mod tests {
