@@ -1,6 +1,5 @@
 //! Results: from what expressions compute to what programs keep.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use squall_value::{Dict as DataDict, Str, Value as Data, python};
@@ -8,7 +7,6 @@ use squall_value::{Dict as DataDict, Str, Value as Data, python};
 use crate::error::Error;
 use crate::eval::Evaluation;
 use crate::iterator::{Cursor, VALUE_BYTES};
-use crate::number::{self, Number};
 use crate::text;
 use crate::value::{Dict, Key, Map, Members, Sequence, Set, Value};
 
@@ -48,9 +46,7 @@ pub(crate) fn finalize(ev: &mut Evaluation<'_>, value: Value) -> Result<Value, E
         set if set.is_set_like() => {
             ev.check_size(&set)?;
             if ev.options().convert_sets_to_lists {
-                let mut members = elements(ev, &set)?;
-                members.sort_by(member_order);
-                return Ok(Value::Sequence(Sequence::new(members, true)?));
+                return Ok(Value::Sequence(Sequence::new(elements(ev, &set)?, true)?));
             }
             match set {
                 Value::Set(set) => Ok(Value::Set(set)),
@@ -80,24 +76,6 @@ pub(crate) fn finalize(ev: &mut Evaluation<'_>, value: Value) -> Result<Value, E
             Ok(Value::Sequence(Sequence::new(elements(ev, &other)?, true)?))
         }
         other => Ok(other),
-    }
-}
-
-/// A set has no order, a list made of it should always have the same: collections, numbers, texts,
-/// null; numbers and texts by value.
-fn member_order(left: &Value, right: &Value) -> Ordering {
-    let rank = |value: &Value| match value {
-        Value::Int(_) | Value::BigInt(_) | Value::Float(_) | Value::Bool(_) => 1,
-        Value::String(_) => 2,
-        Value::Null => 4,
-        Value::Sequence(_) | Value::Dict(_) | Value::Set(_) => 0,
-        _ => 3,
-    };
-    match (Number::of(left), Number::of(right)) {
-        (Some(a), Some(b)) => number::compare(&a, &b).unwrap_or(Ordering::Equal),
-        _ => rank(left)
-            .cmp(&rank(right))
-            .then_with(|| left.as_str().cmp(&right.as_str())),
     }
 }
 

@@ -187,6 +187,12 @@ fn compare_float(float: f64, other: &Number) -> Option<Ordering> {
     )
 }
 
+/// As [`compare`], with NaN above all: an order for sorting.
+pub(crate) fn compare_total(left: &Number, right: &Number) -> Ordering {
+    let is_nan = |number: &Number| matches!(number, Number::Float(float) if float.is_nan());
+    compare(left, right).unwrap_or_else(|| is_nan(left).cmp(&is_nan(right)))
+}
+
 /// Python's `pow`, with a modulus when there is one.
 pub(crate) fn power(
     ev: &mut Evaluation<'_>,

@@ -64,7 +64,7 @@ fn name(names: &[&'static str], index: u32) -> &'static str {
 fn write_directive(out: &mut String, time: &DateTime, directive: char) {
     let f = time.fields();
     let weekday = time.weekday();
-    let hour12 = if f.hour % 12 == 0 { 12 } else { f.hour % 12 };
+    let hour12 = (f.hour + 11) % 12 + 1;
     let day_of_year = time.ordinal();
     let _ = match directive {
         'a' => write!(out, "{}", &name(&DAYS, weekday)[..3]),
@@ -90,7 +90,7 @@ fn write_directive(out: &mut String, time: &DateTime, directive: char) {
         'l' => write!(out, "{hour12:2}"),
         'm' => write!(out, "{:02}", f.month),
         'M' => write!(out, "{:02}", f.minute),
-        'n' => write!(out, "\n"),
+        'n' => out.write_char('\n'),
         'p' => write!(out, "{}", if f.hour < 12 { "AM" } else { "PM" }),
         'P' => write!(out, "{}", if f.hour < 12 { "am" } else { "pm" }),
         'r' => write!(

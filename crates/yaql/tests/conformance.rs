@@ -154,7 +154,7 @@ fn decode(data: &Data) -> Value {
         (Data::Dict(dict), None) if dict.values().any(needs_decoding) => {
             let entries = dict
                 .iter()
-                .map(|(key, value)| (squall_yaql::Key::from_str(key.clone()), decode(value)));
+                .map(|(key, value)| (squall_yaql::Key::from_text(key.clone()), decode(value)));
             Value::dict(entries.collect()).expect("shallow")
         }
         _ => Value::from(data.clone()),

@@ -150,7 +150,10 @@ fn from_timestamp(call: &mut Call<'_, '_>) -> Result<Value, Error> {
     };
     let offset = offset_at(call, 1)?.unwrap_or(0);
     DateTime::from_instant(micros, offset)
-        .map_err(|error| Error::value_error(format!("year is out of range: {error}")))
+        .map_err(|error| match error.kind {
+            crate::error::Kind::Arithmetic => Error::value_error("year is out of range"),
+            _ => error,
+        })
         .map(Value::from)
 }
 

@@ -149,18 +149,22 @@ impl AbsDivRem for BigInt {
 }
 
 fn add_bits(library: &mut Library) {
-    library.function("bitwiseAnd(left: int, right: int)", |call| {
-        let number = call.big_int(0)? & call.big_int(1)?;
-        number::big(call.ev, number)
-    });
-    library.function("bitwiseOr(left: int, right: int)", |call| {
-        let number = call.big_int(0)? | call.big_int(1)?;
-        number::big(call.ev, number)
-    });
-    library.function("bitwiseXor(left: int, right: int)", |call| {
-        let number = call.big_int(0)? ^ call.big_int(1)?;
-        number::big(call.ev, number)
-    });
+    type Operation = fn(BigInt, BigInt) -> BigInt;
+    let operations: [(&str, Operation); 3] = [
+        ("bitwiseAnd", |a, b| a & b),
+        ("bitwiseOr", |a, b| a | b),
+        ("bitwiseXor", |a, b| a ^ b),
+    ];
+    for (name, operation) in operations {
+        library.function(&format!("{name}(left: int, right: int)"), move |call| {
+            let number = operation(call.big_int(0)?, call.big_int(1)?);
+            match (call.value(0), call.value(1)) {
+                // Two truth values give a truth value.
+                (Value::Bool(_), Value::Bool(_)) => Ok(Value::Bool(number != BigInt::ZERO)),
+                _ => number::big(call.ev, number),
+            }
+        });
+    }
     library.function("bitwiseNot(arg: int)", |call| {
         let number = !call.big_int(0)?;
         number::big(call.ev, number)
@@ -186,8 +190,8 @@ fn shift_count(call: &Call<'_, '_>) -> Result<u64, Error> {
 }
 
 fn add_conversions(library: &mut Library) {
-    library.function("int(value)", |call| to_int(call));
-    library.function("float(value)", |call| to_float(call));
+    library.function("int(value)", to_int);
+    library.function("float(value)", to_float);
     library.function("isInteger(value)", |call| {
         Ok(Value::Bool(matches!(
             call.value(0),

@@ -152,7 +152,10 @@ impl Merger {
         levels: i64,
     ) -> Result<Value, Error> {
         let refuse = || {
-            let text = |value: &Value| format!("<class '{}'>", value.type_name());
+            let text = |value: &Value| match value.type_name() {
+                "FrozenDict" => "<class 'yaql.language.utils.FrozenDict'>".to_owned(),
+                name => format!("<class '{name}'>"),
+            };
             Error::type_error(format!(
                 "Cannot merge {} with {}",
                 text(first),

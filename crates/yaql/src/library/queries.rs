@@ -248,11 +248,11 @@ fn join(call: &mut Call<'_, '_>) -> Result<Value, Error> {
     })
 }
 
-fn not_negative(count: i64, what: &str) -> Result<u64, Error> {
+pub(super) fn not_negative(count: i64) -> Result<u64, Error> {
     u64::try_from(count).map_err(|_| {
-        Error::value_error(format!(
-            "{what} for islice() must be None or an integer: 0 <= x <= sys.maxsize."
-        ))
+        Error::value_error(
+            "Indices for islice() must be None or an integer: 0 <= x <= sys.maxsize.",
+        )
     })
 }
 
@@ -261,7 +261,7 @@ fn add_windows(library: &mut Library) {
         library.method(
             &format!("{name}(collection: iterable, count: int)"),
             |call| {
-                let mut left = not_negative(call.int(1)?, "Stop argument")?;
+                let mut left = not_negative(call.int(1)?)?;
                 let mut source = call.cursor(0)?;
                 call.lazy(move |ev| {
                     if left == 0 {
@@ -274,7 +274,7 @@ fn add_windows(library: &mut Library) {
         );
     }
     library.method("skip(collection: iterable, count: int)", |call| {
-        let mut left = not_negative(call.int(1)?, "Indices")?;
+        let mut left = not_negative(call.int(1)?)?;
         let mut source = call.cursor(0)?;
         call.lazy(move |ev| {
             while left > 0 {
@@ -319,12 +319,12 @@ fn add_windows(library: &mut Library) {
         let mut seen: Vec<Value> = Vec::new();
         let mut at: Option<usize> = None;
         call.lazy(move |ev| {
-            if at.is_none() {
-                if let Some(item) = source.next(ev)? {
-                    ev.charge(VALUE_BYTES)?;
-                    seen.push(item.clone());
-                    return Ok(Some(item));
-                }
+            if at.is_none()
+                && let Some(item) = source.next(ev)?
+            {
+                ev.charge(VALUE_BYTES)?;
+                seen.push(item.clone());
+                return Ok(Some(item));
             }
             let index = at.unwrap_or(0);
             let item = seen.get(index).cloned();

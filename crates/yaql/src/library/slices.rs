@@ -2,6 +2,7 @@
 
 use super::Library;
 use super::collections::{enumerated, to_tuple};
+use super::queries::not_negative;
 use crate::call::Call;
 use crate::error::Error;
 use crate::iterator::{Cursor, VALUE_BYTES};
@@ -14,13 +15,9 @@ pub(super) fn add(library: &mut Library) {
         let mut source = call.cursor(0)?;
         let length = call.int(1)?;
         call.lazy(move |ev| {
-            if length < 0 {
-                return Err(Error::value_error(
-                    "Stop argument for islice() must be None or an integer: 0 <= x <= sys.maxsize.",
-                ));
-            }
+            let length = not_negative(length)?;
             let mut piece = Vec::new();
-            while (piece.len() as u64) < length.unsigned_abs() {
+            while (piece.len() as u64) < length {
                 let Some(item) = source.next(ev)? else {
                     break;
                 };

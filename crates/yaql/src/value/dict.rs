@@ -160,7 +160,7 @@ impl Dict {
                 .iter()
                 .map(|(key, data)| {
                     (
-                        Key::from_str(key.clone()),
+                        Key::from_text(key.clone()),
                         from_data(data.clone(), *mutable_inside),
                     )
                 })

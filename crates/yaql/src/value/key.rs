@@ -36,7 +36,7 @@ impl Key {
 
     /// Makes a key of a text.
     #[must_use]
-    pub fn from_str(text: Str) -> Key {
+    pub fn from_text(text: Str) -> Key {
         Key {
             hash: hash_str(&text),
             value: Value::String(text),

@@ -1,15 +1,18 @@
 //! Sets.
 
+use std::cmp::Ordering;
 use std::rc::Rc;
 
 use indexmap::IndexSet;
 
 use super::{Extent, Key, Value};
 use crate::error::Error;
+use crate::number::{self, Number};
 
 pub(crate) type Members = IndexSet<Key, foldhash::fast::RandomState>;
 
-/// An immutable set, in order of insertion.
+/// An immutable set. Numbers come in ascending order, after collections and before texts; among
+/// themselves those keep the order of insertion.
 #[derive(Clone, Debug)]
 pub struct Set(Rc<Own>);
 
@@ -20,7 +23,8 @@ struct Own {
 }
 
 impl Set {
-    pub(crate) fn new(members: Members) -> Result<Set, Error> {
+    pub(crate) fn new(mut members: Members) -> Result<Set, Error> {
+        members.sort_by(|left, right| member_order(left.value(), right.value()));
         let extent = Extent::of(members.iter().map(Key::value))?;
         Ok(Set(Rc::new(Own { members, extent })))
     }
@@ -65,5 +69,25 @@ impl Set {
 
     pub(crate) fn extent(&self) -> Extent {
         self.0.extent
+    }
+}
+
+/// The reference leaves the order of a set to the hashes of its members, which for small integers is
+/// ascending; this order has that, and is always the same.
+fn member_order(left: &Value, right: &Value) -> Ordering {
+    let rank = |value: &Value| match value {
+        Value::Int(_) | Value::BigInt(_) | Value::Float(_) | Value::Bool(_) => 1,
+        Value::String(_) => 2,
+        Value::Null => 4,
+        Value::Sequence(_) | Value::Dict(_) | Value::Set(_) => 0,
+        _ => 3,
+    };
+    let as_number = |value: &Value| match value {
+        Value::Bool(truth) => Some(Number::Int(i64::from(*truth))),
+        other => Number::of(other),
+    };
+    match (as_number(left), as_number(right)) {
+        (Some(a), Some(b)) => number::compare_total(&a, &b),
+        _ => rank(left).cmp(&rank(right)),
     }
 }
