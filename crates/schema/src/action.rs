@@ -50,12 +50,7 @@ impl ActionParameters {
         let action = Parameters::new(action);
         let merged = Parameters::merge(&runner, &action);
         let (validator, broken) = ParameterValidator::new(&merged);
-        diagnostics.extend(broken.into_iter().map(|(name, reason)| {
-            Diagnostic::error(
-                &[&name],
-                format!("the definition of parameter `{name}` is no valid JSON Schema: {reason}"),
-            )
-        }));
+        diagnostics.extend(check::broken(&diagnostics, broken));
         // Of a parameter that both define, either may forbid it; so in StackStorm.
         let immutable = action
             .iter()

@@ -96,6 +96,24 @@ pub fn schema(definition: &Value) -> Vec<Diagnostic> {
     found
 }
 
+/// Definitions that can't be compiled, unless `told` says already what is wrong with them.
+pub(crate) fn broken(told: &[Diagnostic], broken: Vec<(Str, String)>) -> Vec<Diagnostic> {
+    let is_told = |name: &Str| {
+        let mut about = told.iter().filter(|told| told.path.first() == Some(name));
+        about.any(Diagnostic::is_error)
+    };
+    broken
+        .into_iter()
+        .filter(|(name, _)| !is_told(name))
+        .map(|(name, reason)| {
+            Diagnostic::error(
+                &[&name],
+                format!("the definition of `{name}` is no valid JSON Schema: {reason}"),
+            )
+        })
+        .collect()
+}
+
 fn property<'a>(path: &mut Vec<&'a Str>, attributes: &'a Value, found: &mut Vec<Diagnostic>) {
     let at = |key: &str| -> Vec<String> {
         path.iter()

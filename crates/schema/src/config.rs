@@ -48,12 +48,7 @@ impl ConfigSchema {
         let mut diagnostics = check::parameters(definition);
         let parameters = Parameters::new(definition);
         let (validator, broken) = ParameterValidator::new(&parameters);
-        diagnostics.extend(broken.into_iter().map(|(name, reason)| {
-            Diagnostic::error(
-                &[&name],
-                format!("the definition of `{name}` is no valid JSON Schema: {reason}"),
-            )
-        }));
+        diagnostics.extend(check::broken(&diagnostics, broken));
         let schema = ConfigSchema {
             validator: validator.allowing_others().ignoring_templates(),
             mask: Mask::of_parameters(&parameters),

@@ -237,8 +237,13 @@ impl<'a> Graph<'a> {
         let node = self.nodes.entry(name.clone()).or_default();
         let names = match names {
             Some(Ok(names)) => names,
-            // Rendering it will fail in the same way, and say which parameter it is.
-            Some(Err(error)) if error.kind != Kind::Parse => BTreeSet::new(),
+            // Well-formed, but a filter is unknown or a limit was hit: rendering it will fail in
+            // the same way, and say which parameter it is.
+            Some(Err(error))
+                if error.kind != Kind::Parse || error.class == "TemplateAssertionError" =>
+            {
+                BTreeSet::new()
+            }
             Some(Err(_)) | None => {
                 node.value = Some(value.clone());
                 return;
