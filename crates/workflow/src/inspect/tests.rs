@@ -64,8 +64,8 @@ fn calls_are_held_against_the_contract() {
     check(
         "version: 1.0\ntasks:\n  a:\n    action: core.local\n    input:\n      cmdd: date\n  b:\n    action: core_local\n  c:\n    action: <% st2.x %>\n",
         expect![[r#"
-            6:7: error: Action "core.local" is missing required input "cmd". @ tasks.a.input
             6:7: error: Action "core.local" has unexpected input "cmdd". (did you mean `cmd`?) @ tasks.a.input.cmdd
+            6:7: error: Action "core.local" is missing required input "cmd". @ tasks.a.input
             8:13: error: The action reference "core_local" is not formatted correctly. (write `pack.action`) @ tasks.b.action
         "#]],
     );
@@ -82,7 +82,7 @@ fn what_the_reference_engine_overlooks_is_a_warning() {
             11:3: warning: the task `x` can't be reached: it is in a loop without entry (let a task that can be reached lead to it) @ tasks.x
             14:9: warning: the task `nowhere` is not defined @ tasks.x.next[0].do
             15:3: warning: the task `y` can't be reached: it is in a loop without entry (let a task that can be reached lead to it) @ tasks.y
-            16:5: warning: the items of `y` are 'abc', which is not a list (give a list, such as <% list(1, 2) %>) @ tasks.y.with.items
+            16:11: warning: the items of `y` are 'abc', which is not a list (give a list, such as <% list(1, 2) %>) @ tasks.y.with.items
         "#]],
     );
 }
@@ -98,7 +98,7 @@ fn what_is_no_workflow_is_refused_part_by_part() {
         expect![[r#"
             3:3: error: the task name `my-task` has other characters than letters, digits and `_` (rename the task) @ tasks.my-task
             5:3: error: the task `b` is empty (give it an `action`, or `action: core.noop` to do nothing) @ tasks.b
-            5:5: error: None is not of type 'object' @ tasks.b
+            5:4: error: None is not of type 'object' @ tasks.b
             6:3: error: The action property is required for with items task. (add `action: core.noop` if nothing is to be done per item) @ tasks.c
             7:5: error: `next` is a list of transitions, this is a mapping (begin each transition with `- `) @ tasks.c.next
             7:11: error: {'do': 'b'} is not of type 'array' @ tasks.c.next

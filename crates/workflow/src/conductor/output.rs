@@ -1,0 +1,76 @@
+//! The output of a run.
+
+use squall_value::{Dict, Value};
+
+use super::scope::View;
+use super::{Conductor, LogEntry, World};
+use crate::context::{self, Values};
+use crate::piece::Piece;
+use crate::status::Status;
+
+impl Conductor {
+    /// Renders the output once the workflow has ended, whichever way, and returns it. Before that,
+    /// and when the workflow has no output, it is null.
+    ///
+    /// Entries that can't be rendered are left out and logged; a workflow that had succeeded fails
+    /// then.
+    pub fn render_output(&mut self, world: World<'_>) -> Value {
+        if !self.state.status.is_completed() || !self.state.output.is_null() {
+            return self.state.output.clone();
+        }
+        let mut output = Dict::new();
+        let mut errors = Vec::new();
+        let mut view = View::new(self, world, self.final_values());
+        for entry in &self.definition.output {
+            match entry.value.evaluate(world.expressions, &view) {
+                Ok(value) => {
+                    view.set(&entry.name, value.clone());
+                    output.insert(entry.name.clone(), value);
+                }
+                Err(error) => errors.push(error.to_string()),
+            }
+        }
+        drop(view);
+        if !output.is_empty() {
+            self.record(Piece::Output {
+                output: Value::from(output),
+            });
+        }
+        if !errors.is_empty() {
+            for error in errors {
+                self.add_error(&LogEntry::error(error));
+            }
+            if self.state.status == Status::Succeeded {
+                self.set_status(Status::Failed);
+            }
+        }
+        self.state.output.clone()
+    }
+
+    /// The variables at the end of all branches, merged in the order in which their last tasks
+    /// started. A branch adds what it has changed, not what it inherited.
+    fn final_values(&self) -> Values {
+        let mut terminals = self
+            .state
+            .terminals
+            .iter()
+            .filter_map(|index| self.state.entries.get(index));
+        let Some(first) = terminals.next() else {
+            return Values::default();
+        };
+        let contexts = &self.state.contexts;
+        let mut values = contexts.values(first.version);
+        let mut known = None;
+        for entry in terminals {
+            for of in contexts.missing(first.version, entry.version, &mut known) {
+                if let Some(version) = contexts.get(of) {
+                    context::overlay(&mut values, &version.set);
+                    if let Some(known) = known.as_mut() {
+                        known.extend(of, version.change);
+                    }
+                }
+            }
+        }
+        values
+    }
+}

@@ -1,0 +1,254 @@
+//! What follows from a task that has ended.
+
+use std::sync::Arc;
+
+use squall_value::{Dict, Str, Value};
+
+use super::{Conductor, LogEntry, World};
+use crate::definition::{Definition, Join};
+use crate::graph::Edge;
+use crate::piece::{Piece, StagedPiece};
+
+/// What has become of the tasks before a join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Inbound {
+    /// Enough of them lead to it.
+    Satisfied,
+    /// Some have not run yet, and something still runs.
+    InProgress,
+    /// It can't be reached any more.
+    NotSatisfied,
+}
+
+impl Conductor {
+    /// Evaluates the transitions of an ended entry and stages what follows. Returns the engine
+    /// commands among it.
+    pub(super) fn take_transitions(
+        &mut self,
+        index: usize,
+        result: Value,
+        world: World<'_>,
+    ) -> Vec<(usize, usize)> {
+        let definition = self.definition.clone();
+        let (node, route) = {
+            let entry = &self.state.entries[&index];
+            (entry.node, entry.route)
+        };
+        let mut commands = Vec::new();
+        let mut staged = Vec::new();
+        let mut is_taken = false;
+        let mut has_fail = false;
+        for (position, edge) in definition.graph.outgoing(node).enumerate() {
+            let taken = match self.criteria(index, edge, &result, world) {
+                Ok(taken) => taken,
+                Err(message) => {
+                    self.transition_error(node, route, edge, message);
+                    self.fail();
+                    continue;
+                }
+            };
+            self.record(Piece::Transition {
+                entry: index,
+                edge: position,
+                taken,
+            });
+            if !taken {
+                continue;
+            }
+            is_taken = true;
+            let set = match self.publish(index, edge, &result, world) {
+                Ok(set) => set,
+                Err(messages) => {
+                    for message in messages {
+                        self.transition_error(node, route, edge, message);
+                    }
+                    self.fail();
+                    continue;
+                }
+            };
+            let target_route = self.target_route(edge, route);
+            let id = self.arrive(index, edge, target_route, set);
+            let name = &**definition.graph.name(edge.to);
+            if Definition::is_command(name) {
+                commands.push((edge.to, target_route));
+                has_fail |= name == "fail";
+            } else if self.state.staged[&id].ready {
+                staged.push(id);
+            }
+        }
+        if has_fail {
+            for id in staged {
+                self.record(Piece::RunOnFail { staged: id });
+            }
+        }
+        if !is_taken {
+            self.record(Piece::Terminal {
+                entry: index,
+                terminal: true,
+            });
+        }
+        commands
+    }
+
+    fn criteria(
+        &self,
+        index: usize,
+        edge: &Edge,
+        result: &Value,
+        world: World<'_>,
+    ) -> Result<bool, String> {
+        let Some(when) = &edge.when else {
+            return Ok(true);
+        };
+        let view = self.view_of(index, result, world);
+        match when.evaluate(world.expressions, &view) {
+            Ok(truth) => Ok(truth.is_truthy()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// The variables that a transition sets, or all errors in them.
+    fn publish(
+        &self,
+        index: usize,
+        edge: &Edge,
+        result: &Value,
+        world: World<'_>,
+    ) -> Result<Dict, Vec<String>> {
+        let name = self.name(edge.from);
+        let transition = &self.definition.tasks[name].next[edge.transition];
+        let mut set = Dict::new();
+        if transition.publish.is_empty() {
+            return Ok(set);
+        }
+        let mut view = self.view_of(index, result, world);
+        let mut errors = Vec::new();
+        for variable in &transition.publish {
+            match variable.value.evaluate(world.expressions, &view) {
+                Ok(value) => {
+                    view.set(&variable.name, value.clone());
+                    set.insert(variable.name.clone(), value);
+                }
+                Err(error) => errors.push(error.to_string()),
+            }
+        }
+        if errors.is_empty() { Ok(set) } else { Err(errors) }
+    }
+
+    fn transition_error(&mut self, node: usize, route: usize, edge: &Edge, message: String) {
+        let mut entry = LogEntry::error(message).at(&self.name(node).clone(), route);
+        entry.transition = Some(edge.id.clone());
+        self.add_error(&entry);
+    }
+
+    /// The route on which an edge's target runs. Taking an edge into a split task makes a new one.
+    fn target_route(&mut self, edge: &Edge, route: usize) -> usize {
+        if !self.definition.graph.get(edge.to).is_split {
+            return route;
+        }
+        let known = self.state.routes[route].clone();
+        if known.contains(&edge.back_id) {
+            return route;
+        }
+        let mut transitions: Vec<Str> = (*known).clone();
+        transitions.push(edge.back_id.clone());
+        self.record(Piece::Route {
+            transitions: Arc::new(transitions),
+        });
+        self.state.routes.len() - 1
+    }
+
+    /// Brings the branch that ends in entry `index` to the target of `edge`.
+    fn arrive(&mut self, index: usize, edge: &Edge, route: usize, set: Dict) -> u64 {
+        let entry = &self.state.entries[&index];
+        let inbound_route = entry.route;
+        let mut version = entry.version;
+        if !set.is_empty() {
+            let id = self.state.contexts.next_id();
+            self.record(Piece::Version {
+                id,
+                parent: Some(version),
+                set: Arc::new(set),
+            });
+            version = id;
+        }
+        let ready = self.inbound(edge.to, inbound_route) == Inbound::Satisfied;
+        let prev = (edge.back_id.clone(), index);
+        match self.state.staged(edge.to, route) {
+            Some((id, _)) => {
+                let version = self.merge_branch(id, version);
+                self.record(Piece::Arrived {
+                    staged: id,
+                    version,
+                    prev,
+                    ready,
+                });
+                id
+            }
+            None => {
+                let id = self.state.next_staged;
+                self.record(Piece::Staged(StagedPiece {
+                    staged: id,
+                    task: self.name(edge.to).clone(),
+                    route,
+                    version,
+                    prev: Arc::new(vec![prev]),
+                    ready,
+                    retry: None,
+                }));
+                id
+            }
+        }
+    }
+
+    /// The variables of a staged task with what the branch that ends in `from` has changed on top.
+    fn merge_branch(&mut self, id: u64, from: u64) -> u64 {
+        let staged = self.state.staged.get_mut(&id).expect("the caller found it");
+        let into = staged.version;
+        let mut known = staged.known.take();
+        let missing = self.state.contexts.missing(into, from, &mut known);
+        let mut version = into;
+        for of in missing {
+            let next = self.state.contexts.next_id();
+            self.record(Piece::Repeat {
+                id: next,
+                parent: version,
+                of,
+            });
+            version = next;
+            let change = self.state.contexts.get(next).map(|version| version.change);
+            if let (Some(known), Some(change)) = (known.as_mut(), change) {
+                known.extend(next, change);
+            }
+        }
+        if let Some(staged) = self.state.staged.get_mut(&id) {
+            staged.known = known;
+        }
+        version
+    }
+
+    /// What has become of the tasks before `node`, as seen on a route.
+    pub(super) fn inbound(&self, node: usize, route: usize) -> Inbound {
+        let target = self.definition.graph.get(node);
+        let requirement = match target.barrier {
+            // Whoever asks has just arrived.
+            None => return Inbound::Satisfied,
+            Some(Join::All) => target.sources,
+            // Zero is as good as one: someone has arrived.
+            Some(Join::Count(count)) => count.max(1),
+        };
+        let arrivals = self.state.arrivals.get(&(node, route)).copied().unwrap_or_default();
+        if arrivals.taken >= requirement {
+            return Inbound::Satisfied;
+        }
+        let is_open = arrivals.entered < target.sources;
+        let is_moving = self.is_active()
+            || !self.state.ready.is_empty()
+            || !self.state.held.is_empty();
+        if is_open && is_moving {
+            Inbound::InProgress
+        } else {
+            Inbound::NotSatisfied
+        }
+    }
+}
