@@ -126,3 +126,24 @@ fn hostile_keys_end_with_an_error() {
     let error = path.lookup("trigger", &nested).unwrap_err();
     assert_eq!(error.kind, squall_expr::Kind::Limit);
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn any_text_is_read_or_refused(
+        text in "[ -~\\n\u{e9}]{0,20}",
+        odd in "[\\[\\](){}?*+|^$\\\\.,:a-e0-3xuPm<>=!#'\" -]{0,20}",
+        date in "[0-9TZ:+./, apmJunh-]{0,24}",
+    ) {
+        let value = Value::from("aab 12");
+        for text in [&text, &odd, &date] {
+            let pattern = Value::from(text);
+            for operator in [Operator::Regex, Operator::MatchRegex, Operator::MatchWildcard] {
+                let _ = operator.apply(&value, &pattern, now());
+            }
+            let _ = Path::parse(text).map(|path| path.lookup("a", &value).is_ok());
+            let _ = date::parse(text, now());
+        }
+    }
+}

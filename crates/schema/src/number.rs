@@ -51,12 +51,13 @@ pub(crate) fn parse_int(text: &str) -> Result<Value, IntError> {
 pub(crate) fn parse_float(text: &str) -> Option<f64> {
     let plain = digits(text)?;
     let unsigned = plain.strip_prefix(['+', '-']).unwrap_or(&plain);
-    let is_number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    let is_number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && unsigned.contains(|c: char| c.is_ascii_digit());
     let is_word = ["inf", "infinity", "nan"]
         .iter()
         .any(|word| unsigned.eq_ignore_ascii_case(word));
     // Rust reads the same forms as Python otherwise, but Rust alone takes `.` and `e5`.
-    if !is_word && !(is_number && unsigned.contains(|c: char| c.is_ascii_digit())) {
+    if !is_word && !is_number {
         return None;
     }
     plain.parse().ok()

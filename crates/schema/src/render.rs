@@ -135,13 +135,13 @@ pub fn live(
 
     let mut result = Dict::with_capacity(given.len());
     for name in given.keys() {
-        let value = values.get(&**name).unwrap_or(&Value::Null);
+        let value = values.get(name).unwrap_or(&Value::Null);
         result.insert(name.clone(), cast(runner, action, name, value)?);
     }
     for (name, parameter) in action.iter().chain(runner.iter()) {
         let is_live =
             parameter.default_is_template() && !parameter.immutable && !given.contains_key(name);
-        let value = values.get(&**name).unwrap_or(&Value::Null);
+        let value = values.get(name).unwrap_or(&Value::Null);
         if is_live && parameter.default.as_ref() != Some(value) {
             let value = cast_by(parameter, name, value)?;
             result.insert(name.clone(), value);

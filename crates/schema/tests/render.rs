@@ -109,10 +109,20 @@ fn what_was_given_counts_as_data_when_it_is_final() {
 fn cycles_name_their_members_only() {
     let definition = r#"{"a": {"default": "{{ b }}"}, "b": {"default": "{{ c }}"}, "c": {"default": "{{ a }}"},
         "into": {"default": "{{ a }}"}, "from": {"default": "1"}, "d": {"default": "{{ from }}{{ d }}"}}"#;
-    check(definition, "{}", expect!["Cyclic dependency found in the following variables: a, b, c, d. Likely the variable is referencing itself"]);
-    check(definition, r#"{"a": 1, "d": 2}"#, expect![[r#"
+    check(
+        definition,
+        "{}",
+        expect![
+            "Cyclic dependency found in the following variables: a, b, c, d. Likely the variable is referencing itself"
+        ],
+    );
+    check(
+        definition,
+        r#"{"a": 1, "d": 2}"#,
+        expect![[r#"
         live {"a":1,"d":2,"b":"1","c":"1","into":"1"}
-        final {"a":1,"d":2,"b":"1","c":"1","into":"1","from":"1"}"#]]);
+        final {"a":1,"d":2,"b":"1","c":"1","into":"1","from":"1"}"#]],
+    );
 }
 
 #[test]
@@ -192,5 +202,6 @@ fn configurations_are_resolved_and_their_secrets_decrypted() {
         "deep": {"who": "{{ st2kv.user.me }}"}, "none": "{{ st2kv.system.nope }}", "plain": "p"}"#;
     expect![[r#"{"host":"db.local","token":"hunter2","deep":{"who":"joe","port":1},"none":null,"plain":"p"}"#]].assert_eq(&resolve(values));
     expect!["configuration value `token` can't be rendered: it is secret, so what the template gives is decrypted, which failed: this is not encrypted; store the datastore item encrypted, and don't use `decrypt_kv` here"].assert_eq(&resolve(r#"{"token": "{{ st2kv.system.host }}"}"#));
-    expect!["configuration value `deep.who` can't be rendered: 'nope' is undefined"].assert_eq(&resolve(r#"{"deep": {"who": "{{ nope }}"}}"#));
+    expect!["configuration value `deep.who` can't be rendered: 'nope' is undefined"]
+        .assert_eq(&resolve(r#"{"deep": {"who": "{{ nope }}"}}"#));
 }

@@ -62,3 +62,31 @@ fn validation_speaks_as_jsonschema_speaks() {
         (got, wanted)
     });
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn casts_of_any_text_end(text in "[ -~\\n\u{e9}\u{663}]{0,24}", odd in "[\\[\\](){}'\"\\\\.,:+#a-f0-9xj_ *-]{0,24}") {
+        for kind in squall_schema::TYPES {
+            for text in [&text, &odd] {
+                let _ = cast::cast(kind, &Value::from(text));
+            }
+        }
+    }
+}
+
+#[test]
+fn hostile_texts_end_with_an_error() {
+    for text in [
+        "[".repeat(100_000),
+        "-".repeat(100_000) + "1",
+        "'".repeat(99_999),
+        "(".repeat(400) + &")".repeat(400),
+    ] {
+        assert!(cast::cast(Type::Array, &Value::from(text)).is_err());
+    }
+    let digits = Value::from("9".repeat(5000));
+    let error = cast::cast(Type::Integer, &digits).unwrap_err();
+    assert!(error.message.contains("4300 digits"), "{error}");
+}
