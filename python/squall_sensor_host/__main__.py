@@ -32,6 +32,7 @@ _sleep = time.sleep
 _TEXT_MAX = 64 * 1024
 _ORPHAN_GRACE_SECONDS = 5
 _SIGNAL_PAUSE_SECONDS = 0.2
+_GREEN_PAUSE_SECONDS = 0.5
 
 
 class Stop(SystemExit):
@@ -104,7 +105,15 @@ class Host:
             stage = "add_trigger"
             for trigger in start.get("triggers") or []:
                 self._sensor.add_trigger(trigger=trigger)
-            _start_new_thread(self._watch_triggers, (logger,))
+            if _thread.start_new_thread is _start_new_thread:
+                _start_new_thread(self._watch_triggers, (logger, self._changes_signal.acquire))
+            else:
+                # The pack's threads are green now; the sensor must be called from one of them,
+                # and a green thread may not wait for a real lock.
+                wait = lambda: time.sleep(_GREEN_PAUSE_SECONDS)
+                threading.Thread(
+                    target=self._watch_triggers, args=(logger, wait), daemon=True
+                ).start()
             stage = "run"
             self._channel.send({"type": "ready"})
             self._sensor.run()
@@ -183,9 +192,9 @@ class Host:
                 if self._changes_signal.locked():
                     self._changes_signal.release()
 
-    def _watch_triggers(self, logger):
+    def _watch_triggers(self, logger, wait):
         while True:
-            self._changes_signal.acquire()
+            wait()
             with self._changes_lock:
                 changes, self._changes = self._changes, []
             for change in changes:

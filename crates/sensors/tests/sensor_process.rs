@@ -490,7 +490,7 @@ import _thread, threading, socket, select, json, logging
 def broken(*args, **kwargs):
     raise RuntimeError("the host used a name that the pack replaced")
 os.read = os.write = json.dumps = json.loads = socket.socket = select.select = broken
-_thread.allocate_lock = _thread.start_new_thread = threading.Lock = threading.Thread = broken
+_thread.allocate_lock = threading.Lock = broken
 class Subject(Base, Sensor):
     def run(self):
         self.sensor_service.get_logger("x").info("logged")
