@@ -26,6 +26,7 @@ pub(crate) fn finalize(ev: &mut Evaluation<'_>, value: Value) -> Result<Value, E
             for (key, item) in dict.iter() {
                 ev.step()?;
                 ev.charge(3 * VALUE_BYTES)?;
+                let key = finalize_member(ev, key)?;
                 map.insert(Key::new(key)?, finalize(ev, item)?);
             }
             ev.leave();
@@ -43,40 +44,51 @@ pub(crate) fn finalize(ev: &mut Evaluation<'_>, value: Value) -> Result<Value, E
                 mutable,
             )?))
         }
-        set if set.is_set_like() => {
-            ev.check_size(&set)?;
-            if ev.options().convert_sets_to_lists {
-                return Ok(Value::Sequence(Sequence::new(elements(ev, &set)?, true)?));
-            }
-            match set {
-                Value::Set(set) => Ok(Value::Set(set)),
-                view => {
-                    let mut source = ev.cursor(&view)?;
-                    let mut members = Members::default();
-                    while let Some(item) = source.next(ev)? {
-                        ev.charge(2 * VALUE_BYTES)?;
-                        // An item whose value is a mutable list can't be a member: then the view is
-                        // a list.
-                        match Key::new(item) {
-                            Ok(key) => members.insert(key),
-                            Err(_) => {
-                                return Ok(Value::Sequence(Sequence::new(
-                                    elements(ev, &view)?,
-                                    true,
-                                )?));
-                            }
-                        };
-                    }
-                    Set::new(members).map(Value::Set)
-                }
-            }
-        }
+        set if set.is_set_like() => finalize_set(ev, set),
         other if other.is_iterable() => {
             ev.check_size(&other)?;
             Ok(Value::Sequence(Sequence::new(elements(ev, &other)?, true)?))
         }
         other => Ok(other),
     }
+}
+
+fn finalize_set(ev: &mut Evaluation<'_>, set: Value) -> Result<Value, Error> {
+    ev.check_size(&set)?;
+    if ev.options().convert_sets_to_lists {
+        return Ok(Value::Sequence(Sequence::new(elements(ev, &set)?, true)?));
+    }
+    if let Value::Set(plain) = &set
+        && !plain.iter().any(is_lazy)
+    {
+        return Ok(set);
+    }
+    let mut source = ev.cursor(&set)?;
+    let mut members = Members::default();
+    while let Some(item) = source.next(ev)? {
+        ev.charge(2 * VALUE_BYTES)?;
+        let item = finalize_member(ev, item)?;
+        match Key::new(item) {
+            Ok(key) => members.insert(key),
+            // An item whose value is a mutable list can't be a member: then a view is a list.
+            Err(_) => {
+                return Ok(Value::Sequence(Sequence::new(elements(ev, &set)?, true)?));
+            }
+        };
+    }
+    Set::new(members).map(Value::Set)
+}
+
+fn is_lazy(value: &Value) -> bool {
+    matches!(value, Value::Iterator(_) | Value::Ordering(_))
+}
+
+/// A member of a set or a key: a lazy one becomes a tuple, the others are plain enough.
+fn finalize_member(ev: &mut Evaluation<'_>, value: Value) -> Result<Value, Error> {
+    if is_lazy(&value) {
+        return Value::tuple(elements(ev, &value)?);
+    }
+    Ok(value)
 }
 
 fn elements(ev: &mut Evaluation<'_>, value: &Value) -> Result<Vec<Value>, Error> {

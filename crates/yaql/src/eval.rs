@@ -314,6 +314,9 @@ impl<'e> Evaluation<'e> {
                 _ => Err(Error::no_matching(operator.function_name(), None)),
             },
             _ => {
+                if operators::refuses_constants(operator, left, right) {
+                    return Err(Error::no_matching(operator.function_name(), None));
+                }
                 let left = self.eval_whole(left, context)?;
                 let right = self.eval_whole(right, context)?;
                 let value = operators::binary(self, operator, &left, &right)?;

@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 
 use num_bigint::BigInt;
 use num_traits::ToPrimitive;
+use squall_value::Value as Data;
 
-use crate::ast::Operator;
+use crate::ast::{Expr, Operator};
 use crate::datetime::TimeSpan;
 use crate::error::Error;
 use crate::eval::Evaluation;
@@ -62,6 +63,31 @@ pub(crate) fn binary(
         O::Match => matches(ev, operator, left, right).map(Value::Bool),
         O::NotMatch => matches(ev, operator, left, right).map(|found| Value::Bool(!found)),
         _ => Err(no_match(operator)),
+    }
+}
+
+/// Whether a constant operand rules the operation out before the other one is evaluated.
+pub(crate) fn refuses_constants(operator: Operator, left: &Expr, right: &Expr) -> bool {
+    use Operator as O;
+    let refuses = |expr: &Expr, number: bool, text: bool, truth: bool| match expr {
+        Expr::Literal(Data::Null) => true,
+        Expr::Literal(Data::Bool(_)) => !truth,
+        Expr::Literal(Data::Int(_) | Data::BigInt(_) | Data::Float(_)) => !number,
+        Expr::Literal(Data::String(_)) | Expr::Keyword(_) => !text,
+        Expr::Literal(_) | Expr::Variable(_) | Expr::Call(_) | Expr::Wrap(_) | Expr::Rule(..) => {
+            false
+        }
+    };
+    let both = |number, text, truth| {
+        refuses(left, number, text, truth) || refuses(right, number, text, truth)
+    };
+    match operator {
+        O::Plus => both(true, true, false),
+        O::Minus | O::Divide | O::Modulo => both(true, false, false),
+        O::Multiply => both(true, true, true),
+        O::Match | O::NotMatch => both(false, true, false),
+        O::In => refuses(right, false, true, false),
+        _ => false,
     }
 }
 

@@ -248,12 +248,24 @@ fn join(call: &mut Call<'_, '_>) -> Result<Value, Error> {
     })
 }
 
-pub(super) fn not_negative(count: i64) -> Result<u64, Error> {
-    u64::try_from(count).map_err(|_| {
-        Error::value_error(
-            "Indices for islice() must be None or an integer: 0 <= x <= sys.maxsize.",
-        )
-    })
+fn out_of_range(what: &str) -> Error {
+    Error::value_error(format!(
+        "{what} for islice() must be None or an integer: 0 <= x <= sys.maxsize."
+    ))
+}
+
+fn start_position(count: i64) -> Result<u64, Error> {
+    u64::try_from(count).map_err(|_| out_of_range("Indices"))
+}
+
+/// As [`start_position`]; the reference has other words for -1, its own sign of an error.
+pub(super) fn stop_position(count: i64) -> Result<u64, Error> {
+    let what = if count == -1 {
+        "Stop argument"
+    } else {
+        "Indices"
+    };
+    u64::try_from(count).map_err(|_| out_of_range(what))
 }
 
 fn add_windows(library: &mut Library) {
@@ -261,7 +273,7 @@ fn add_windows(library: &mut Library) {
         library.method(
             &format!("{name}(collection: iterable, count: int)"),
             |call| {
-                let mut left = not_negative(call.int(1)?)?;
+                let mut left = stop_position(call.int(1)?)?;
                 let mut source = call.cursor(0)?;
                 call.lazy(move |ev| {
                     if left == 0 {
@@ -274,7 +286,7 @@ fn add_windows(library: &mut Library) {
         );
     }
     library.method("skip(collection: iterable, count: int)", |call| {
-        let mut left = not_negative(call.int(1)?)?;
+        let mut left = start_position(call.int(1)?)?;
         let mut source = call.cursor(0)?;
         call.lazy(move |ev| {
             while left > 0 {

@@ -2,7 +2,7 @@
 
 use super::Library;
 use super::collections::{enumerated, to_tuple};
-use super::queries::not_negative;
+use super::queries::stop_position;
 use crate::call::Call;
 use crate::error::Error;
 use crate::iterator::{Cursor, VALUE_BYTES};
@@ -15,7 +15,7 @@ pub(super) fn add(library: &mut Library) {
         let mut source = call.cursor(0)?;
         let length = call.int(1)?;
         call.lazy(move |ev| {
-            let length = not_negative(length)?;
+            let length = stop_position(length)?;
             let mut piece = Vec::new();
             while (piece.len() as u64) < length {
                 let Some(item) = source.next(ev)? else {

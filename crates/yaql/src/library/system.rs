@@ -120,10 +120,15 @@ fn by_name(call: &mut Call<'_, '_>) -> Result<Value, Error> {
     positional.extend(args.iter().map(Input::Value));
     let mut named = Vec::new();
     for (key, value) in kwargs.iter() {
-        if let Value::String(key) = key
-            && is_keyword(&key)
-        {
-            named.push((key, Input::Value(value)));
+        match key {
+            Value::String(key) if is_keyword(&key) => named.push((key, Input::Value(value))),
+            Value::String(_) => {}
+            other => {
+                return Err(Error::type_error(format!(
+                    "expected string or bytes-like object, got '{}'",
+                    other.type_name()
+                )));
+            }
         }
     }
     resolve::call(
