@@ -321,6 +321,21 @@ impl Expressions {
             .map_err(|error| nested(&error, Language::Jinja, source))
     }
 
+    /// Evaluates a YAQL expression of one's own with the functions of workflows and further
+    /// variables, `$` among them.
+    ///
+    /// # Errors
+    ///
+    /// In the language's own terms.
+    pub fn evaluate_yaql(
+        &self,
+        expression: &squall_yaql::Expression,
+        variables: &[(&str, squall_yaql::Value)],
+        scope: &dyn Scope,
+    ) -> Result<squall_yaql::Value, squall_yaql::Error> {
+        yaql::evaluate_over(expression, variables, scope, &self.limits)
+    }
+
     /// All syntax errors in a statement, without evaluating anything.
     #[must_use]
     pub fn validate(&self, statement: &Value) -> Vec<Invalid> {

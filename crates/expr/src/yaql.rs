@@ -200,6 +200,16 @@ pub(crate) fn evaluate(
     scope: &dyn Scope,
     limits: &Limits,
 ) -> Result<Value, squall_yaql::Error> {
+    evaluate_over(expression, &[], scope, limits)
+}
+
+/// As [`evaluate`], with further variables such as `$`.
+pub(crate) fn evaluate_over(
+    expression: &squall_yaql::Expression,
+    variables: &[(&str, Value)],
+    scope: &dyn Scope,
+    limits: &Limits,
+) -> Result<Value, squall_yaql::Error> {
     let host = Host {
         scope,
         engine: RefCell::new(jinja::Engine::new(Outside::Workflow(scope), true, limits)),
@@ -208,6 +218,9 @@ pub(crate) fn evaluate(
     budget.steps = limits.steps;
     budget.memory = limits.bytes;
     let context = Context::new(Arc::clone(&LIBRARY));
+    for (name, value) in variables {
+        context.set(name, value.clone())?;
+    }
     expression.evaluate(&context, &host, &mut budget)
 }
 
