@@ -106,16 +106,21 @@ pub fn task_on_action(from: Status, event: Status) -> Result<Option<Status>, Inv
 
 /// A task that is given an engine command.
 ///
-/// A task that timed out or was abandoned before it ran can be retried too; in the reference engine
-/// that is a crash.
-#[must_use]
-pub fn task_on_command(from: Status, command: Command) -> Option<Status> {
-    match (from, command) {
+/// # Errors
+///
+/// [`InvalidTransition`] from a status that takes no commands at all.
+pub fn task_on_command(
+    from: Status,
+    command: Command,
+) -> Result<Option<Status>, InvalidTransition> {
+    let to = match (from, command) {
+        (Timeout | Abandoned, _) => return Err(InvalidTransition { from }),
         (Unset, Command::Noop | Command::Continue) => Some(Succeeded),
         (Unset, Command::Fail) => Some(Failed),
-        (Succeeded | Failed | Timeout | Abandoned, Command::Retry) => Some(Retrying),
+        (Succeeded | Failed, Command::Retry) => Some(Retrying),
         _ => None,
-    }
+    };
+    Ok(to)
 }
 
 /// A with-items task, one of whose items is now in `event`.
@@ -266,31 +271,40 @@ pub struct TaskChange {
     pub rest: Rest,
 }
 
-/// The workflow when a task has changed. `None` if it changes nothing.
+/// The workflow when a task has changed. `Ok(None)` if it changes nothing.
 ///
-/// An unremediated timeout or loss before the task ran counts as a failure; in the reference engine
-/// it is a crash.
-#[must_use]
-pub fn workflow_on_task(from: Status, change: TaskChange) -> Option<Status> {
+/// # Errors
+///
+/// [`InvalidTransition`] for an unremediated `timeout` or `abandoned`: the table knows only `failed`,
+/// and whoever calls says that instead.
+pub fn workflow_on_task(
+    from: Status,
+    change: TaskChange,
+) -> Result<Option<Status>, InvalidTransition> {
+    if change.status == Succeeded || (change.status.is_abended() && change.is_remediated) {
+        return Ok(workflow_on_progress(from, change));
+    }
     let active = change.is_active;
     let either = |when_active, when_dormant| Some(if active { when_active } else { when_dormant });
-    if change.status == Succeeded || (change.status.is_abended() && change.is_remediated) {
-        return workflow_on_progress(from, change);
-    }
-    match (from, change.status) {
+    let to = match (from, change.status) {
+        (_, Timeout | Abandoned) => {
+            return Err(InvalidTransition {
+                from: change.status,
+            });
+        }
         (Running | Resuming, Pending) => either(Pausing, Paused),
         (Running, Paused) => either(Running, Paused),
-        (Running | Resuming | Pausing, Failed | Timeout | Abandoned) => Some(Failed),
+        (Running | Resuming | Pausing, Failed) => Some(Failed),
         (Running | Resuming | Pausing, Canceling) => Some(Canceling),
         (Running | Resuming | Pausing, Canceled) => either(Canceling, Canceled),
         (Pausing, Pending | Paused | Retrying) => either(Pausing, Paused),
         (Paused, Running | Resuming) | (Resuming, Running) => Some(Running),
-        (
-            Canceling,
-            Pending | Paused | Retrying | Canceled | Failed | Timeout | Abandoned,
-        ) => either(Canceling, Canceled),
+        (Canceling, Pending | Paused | Retrying | Canceled | Failed) => {
+            either(Canceling, Canceled)
+        }
         _ => None,
-    }
+    };
+    Ok(to)
 }
 
 fn workflow_on_progress(from: Status, change: TaskChange) -> Option<Status> {

@@ -13,7 +13,7 @@ use squall_workflow::{
 use super::expr::Table;
 
 /// What differs.
-pub fn run(case: &Value) -> Vec<String> {
+pub(crate) fn run(case: &Value) -> Vec<String> {
     let text = case.get("workflow").and_then(Value::as_str).unwrap_or_default();
     let definition = match Definition::parse(text) {
         Ok(definition) => Arc::new(definition),
@@ -48,6 +48,8 @@ pub fn run(case: &Value) -> Vec<String> {
         let place = format!("step {index} {}", without(step, "expect").to_json());
         replay.step(&place, step);
         if !replay.failures.is_empty() {
+            let errors: Value = replay.conductor.errors().iter().cloned().collect();
+            replay.failures.push(format!("errors so far {errors:?}"));
             return replay.failures;
         }
     }

@@ -9,15 +9,15 @@ use super::{conduct, expr, graph, inspect, tables};
 
 /// What came of the cases.
 #[derive(Default)]
-pub struct Counts {
-    pub passed: usize,
-    pub failed: usize,
-    pub differ: usize,
-    pub by_kind: BTreeMap<String, (usize, usize, usize)>,
+pub(crate) struct Counts {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+    pub(crate) differ: usize,
+    pub(crate) by_kind: BTreeMap<String, (usize, usize, usize)>,
 }
 
 /// The cases that differ on purpose, with reasons.
-pub fn differences() -> BTreeMap<String, String> {
+pub(crate) fn differences() -> BTreeMap<String, String> {
     let text = include_str!("../../differences.json");
     let list = json::read(text).expect("differences.json is part of the source");
     let entries = list.as_list().unwrap_or_default().iter();
@@ -30,7 +30,7 @@ pub fn differences() -> BTreeMap<String, String> {
 }
 
 /// Replays a file, or all files below a directory.
-pub fn replay(
+pub(crate) fn replay(
     path: &Path,
     counts: &mut Counts,
     report: &mut dyn FnMut(String),

@@ -7,13 +7,18 @@ use squall_value::{Dict, Str, Value};
 
 /// The world of the recorded cases: a table for a datastore, and no clock.
 #[derive(Default)]
-pub struct Table {
-    pub keys: Dict,
+pub(crate) struct Table {
+    pub(crate) keys: Dict,
 }
 
 impl Host for Table {
-    fn key(&self, _: &KeyScope, name: &str, _: bool) -> Result<Option<Value>, HostError> {
-        Ok(self.keys.get(name).cloned())
+    fn key(&self, scope: &KeyScope, name: &str, _: bool) -> Result<Option<Value>, HostError> {
+        let scope = match scope {
+            KeyScope::System => "system",
+            KeyScope::User(_) => "user",
+        };
+        let key = self.keys.get(&format!("{scope}.{name}"));
+        Ok(key.or_else(|| self.keys.get(name)).cloned())
     }
 
     fn decrypt(&self, ciphertext: &str) -> Result<String, HostError> {
@@ -112,7 +117,7 @@ impl Scope for Data<'_> {
 }
 
 /// What differs.
-pub fn run(case: &Value) -> Vec<String> {
+pub(crate) fn run(case: &Value) -> Vec<String> {
     let expressions = Expressions::default();
     let empty = Value::empty_dict();
     let shared = case.get("data").unwrap_or(&empty);

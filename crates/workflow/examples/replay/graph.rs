@@ -4,7 +4,7 @@ use squall_value::{Dict, Value};
 use squall_workflow::Definition;
 
 /// What differs.
-pub fn run(case: &Value) -> Vec<String> {
+pub(crate) fn run(case: &Value) -> Vec<String> {
     let text = case.get("workflow").and_then(Value::as_str).unwrap_or_default();
     let definition = match Definition::parse(text) {
         Ok(definition) => definition,

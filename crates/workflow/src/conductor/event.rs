@@ -211,7 +211,7 @@ impl Conductor {
         let items = staged.and_then(|staged| staged.items.as_ref());
         let result = match event {
             Event::Action { status, .. } => machine::task_on_action(from, *status),
-            Event::Command(command) => Ok(machine::task_on_command(from, *command)),
+            Event::Command(command) => machine::task_on_command(from, *command),
             Event::TimedOut => Ok((!from.is_completed() && from != Status::Unset)
                 .then_some(Status::Failed)),
             Event::Item { item, status, .. } => {

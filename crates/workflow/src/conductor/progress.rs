@@ -1,9 +1,12 @@
 //! What the change of a task makes of the workflow.
 
+use squall_value::Str;
+
 use super::transition::Inbound;
 use super::{Conductor, LogEntry};
 use crate::definition::Definition;
 use crate::machine::{self, Rest, TaskChange};
+use crate::piece::Piece;
 use crate::status::Status;
 
 impl Conductor {
@@ -30,13 +33,16 @@ impl Conductor {
             self.rest_held();
             return;
         }
+        // To the workflow, a task whose time was up or whose worker was lost has failed; the
+        // reference engine breaks down where that happens before the task ran.
+        let status = if status.is_abended() { Status::Failed } else { status };
         let change = TaskChange {
             status,
             is_remediated: has_next || has_join_next,
             is_active,
             rest,
         };
-        let Some(next) = machine::workflow_on_task(self.state.status, change) else {
+        let Ok(Some(next)) = machine::workflow_on_task(self.state.status, change) else {
             return;
         };
         self.set_status(next);
@@ -44,28 +50,37 @@ impl Conductor {
     }
 
     /// A workflow that has ended fails if a join was half met.
-    ///
-    /// A canceled workflow stays canceled: that joins are not met is what canceling does.
-    pub(super) fn check_joins(&mut self) {
-        if !matches!(self.state.status, Status::Succeeded | Status::Failed) {
+    fn check_joins(&mut self) {
+        if !self.state.status.is_completed() {
             return;
         }
-        let waiting: Vec<u64> = self.state.waiting.iter().copied().collect();
-        for id in waiting {
-            let staged = &self.state.staged[&id];
-            let (node, route) = (staged.node, staged.route);
-            let is_join = self.definition.graph.get(node).barrier.is_some();
-            if !is_join || self.inbound(node, route) != Inbound::NotSatisfied {
-                continue;
-            }
-            let name = self.name(node).clone();
-            let message = format!(
-                "UnreachableJoinError: The join task|route \"{name}|{route}\" is partially \
-                 satisfied but unreachable."
-            );
+        for (name, route) in self.unreachable_joins() {
             self.set_status(Status::Failed);
-            self.add_error(&LogEntry::error(message).at(&name, route));
+            self.add_error(&LogEntry::error(unreachable(&name, route)).at(&name, route));
         }
+    }
+
+    /// Notes the joins that a workflow leaves half met when it is resumed with nothing left to run.
+    /// It succeeds all the same, as in the reference engine; the log says what did not run.
+    pub(super) fn note_joins(&mut self) {
+        for (name, route) in self.unreachable_joins() {
+            let mut entry = LogEntry::error(unreachable(&name, route)).at(&name, route);
+            entry.kind = Str::from("warn");
+            self.record(Piece::Log {
+                entry: entry.to_value(),
+            });
+        }
+    }
+
+    fn unreachable_joins(&self) -> Vec<(Str, usize)> {
+        let waiting = self.state.waiting.iter().map(|id| &self.state.staged[id]);
+        waiting
+            .filter(|staged| {
+                self.definition.graph.get(staged.node).barrier.is_some()
+                    && self.inbound(staged.node, staged.route) == Inbound::NotSatisfied
+            })
+            .map(|staged| (self.name(staged.node).clone(), staged.route))
+            .collect()
     }
 
     /// Whether an ended entry leads on: to anything that can still run, and to a join at all.
@@ -96,7 +111,7 @@ impl Conductor {
     pub(super) fn rest_held(&mut self) {
         match self.state.status {
             Status::Running | Status::Resuming => {
-                self.record(crate::piece::Piece::Status {
+                self.record(Piece::Status {
                     status: Status::Paused,
                     by_hold: true,
                 });
@@ -108,10 +123,17 @@ impl Conductor {
     }
 }
 
+fn unreachable(name: &str, route: usize) -> String {
+    format!(
+        "UnreachableJoinError: The join task|route \"{name}|{route}\" is partially satisfied but \
+         unreachable."
+    )
+}
+
 impl Definition {
     /// The name of an outgoing transition of a task, as entries and errors name it.
     #[must_use]
-    pub fn transition_id(&self, task: &str, edge: usize) -> Option<&squall_value::Str> {
+    pub fn transition_id(&self, task: &str, edge: usize) -> Option<&Str> {
         let node = self.graph.find(task)?;
         self.graph.outgoing(node).nth(edge).map(|edge| &edge.id)
     }

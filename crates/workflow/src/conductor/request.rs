@@ -64,7 +64,7 @@ impl Conductor {
             self.set_status(next);
         }
         if current == Status::Paused && next == Some(Status::Succeeded) {
-            self.check_joins();
+            self.note_joins();
         }
         Ok(())
     }

@@ -42,8 +42,7 @@ impl Conductor {
         } else {
             self.without_followers(requested.keys().copied().collect())
         };
-        let has_ready = !self.state.ready.is_empty();
-        if candidates.is_empty() && !has_ready {
+        if candidates.is_empty() && self.fails_by_command() {
             return Err(Refusal::NothingToRerun);
         }
         self.record(Piece::Rerun {
@@ -65,6 +64,23 @@ impl Conductor {
         }
         self.set_status(Status::Resuming);
         Ok(())
+    }
+
+    /// Whether [`Conductor::rerun`] without requests would run anything. Where it would not, it is
+    /// accepted all the same, as in the reference engine, and the workflow rests in `resuming`: ask
+    /// first, and refuse.
+    #[must_use]
+    pub fn has_reruns(&self) -> bool {
+        !self.failed_ends().is_empty() || !self.state.ready.is_empty()
+    }
+
+    /// Whether nothing but a `fail` command has ended badly.
+    fn fails_by_command(&self) -> bool {
+        let mut terminals = self.state.terminals.iter();
+        terminals.any(|index| {
+            let entry = &self.state.entries[index];
+            entry.status.is_abended() && Definition::is_command(self.name(entry.node))
+        })
     }
 
     /// The entries that the requests name, with their wish about items.

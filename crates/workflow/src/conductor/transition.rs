@@ -36,7 +36,6 @@ impl Conductor {
         };
         let mut commands = Vec::new();
         let mut staged = Vec::new();
-        let mut is_taken = false;
         let mut has_fail = false;
         for (position, edge) in definition.graph.outgoing(node).enumerate() {
             let taken = match self.criteria(index, edge, &result, world) {
@@ -55,7 +54,6 @@ impl Conductor {
             if !taken {
                 continue;
             }
-            is_taken = true;
             let set = match self.publish(index, edge, &result, world) {
                 Ok(set) => set,
                 Err(messages) => {
@@ -81,7 +79,7 @@ impl Conductor {
                 self.record(Piece::RunOnFail { staged: id });
             }
         }
-        if !is_taken {
+        if definition.graph.get(node).outgoing.is_empty() {
             self.record(Piece::Terminal {
                 entry: index,
                 terminal: true,

@@ -5,18 +5,15 @@ use std::sync::LazyLock;
 use regex::Regex;
 use squall_value::{Str, Value, json};
 
-/// Names with values in the forms that the reference engine knows. The order of the alternatives is
-/// part of the language: a float is tried before an integer.
+/// Names with values in the forms that the language knows. The order of the alternatives is part of
+/// it: a float is tried before an integer.
 static PARAMETERS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(concat!(
-        r#"(?P<name>\w+)=(?:(?P<value>\[.*\]\s*|"[^"]*"\s*|'[^']*'\s*|-?\d*\.\d+|-?\d+"#,
-        r#"|(?i:true)|(?i:false)|null|\{\{.*?\}\}|<%.*?%>)|(?P<word>[^\s"'\[\]{}<>]))"#,
+        r#"(\w+)=(\[.*\]\s*|"[^"]*"\s*|'[^']*'\s*|-?\d*\.\d+|-?\d+"#,
+        r#"|(?i:true)|(?i:false)|null|\{\{.*?\}\}|<%.*?%>)"#,
     ))
     .expect("the pattern is fixed")
 });
-
-static EXPRESSIONS: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"<%.*?%>|\{\{.*?\}\}|\{%.*?%\}").expect("the pattern is fixed"));
 
 static QUOTED: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#""[^"]*"\s*|'[^']*'\s*"#).expect("the pattern is fixed"));
@@ -24,43 +21,14 @@ static QUOTED: LazyLock<Regex> =
 /// All `name=value` in `text`, in order.
 ///
 /// Unquoted values are JSON where they can be; quoted ones are text, unless they look like a JSON
-/// object. A bare word (`cmd=date`) is text too; the reference engine drops it without a word.
+/// object. A bare word (`cmd=date`) is no value: recorded definitions keep it in the action's name,
+/// where the inspection finds it.
 #[must_use]
 pub fn parse(text: &str) -> Vec<(Str, Value)> {
-    let inside: Vec<_> = EXPRESSIONS
-        .find_iter(text)
-        .map(|found| found.range())
-        .collect();
-    let in_expression = |at: usize| {
-        let after = inside.partition_point(|range| range.start <= at);
-        after > 0 && inside[after - 1].contains(&at)
-    };
-    let mut parameters = Vec::new();
-    let mut at = 0;
-    while let Some(found) = PARAMETERS.captures_at(text, at) {
-        let whole = found.get(0).expect("group 0 always takes part");
-        let name = Str::from(&found["name"]);
-        if let Some(value) = found.name("value") {
-            parameters.push((name, value_of(value.as_str().trim())));
-            at = whole.end();
-            continue;
-        }
-        let word = found.name("word").map_or(whole.end(), |word| word.start());
-        let starts_word = text[..whole.start()]
-            .chars()
-            .next_back()
-            .is_none_or(char::is_whitespace);
-        if starts_word && !in_expression(whole.start()) {
-            let rest = &text[word..];
-            let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
-            parameters.push((name, Value::from(&rest[..end])));
-            at = word + end;
-        } else {
-            // Only the name was looked at: what follows `=` may hold a parameter itself.
-            at = word;
-        }
-    }
-    parameters
+    let found = PARAMETERS.captures_iter(text);
+    found
+        .map(|found| (Str::from(&found[1]), value_of(found[2].trim())))
+        .collect()
 }
 
 fn value_of(written: &str) -> Value {

@@ -30,13 +30,9 @@ fn inline_values_keep_their_types() {
 }
 
 #[test]
-fn bare_words_are_text() {
-    check("core.local cmd=date", r#"[["cmd","date"]]"#);
-    check("core.local cmd=/bin/ls -l", r#"[["cmd","/bin/ls"]]"#);
-    check(
-        "core.http url=http://x/?q=1",
-        r#"[["url","http://x/?q=1"]]"#,
-    );
+fn bare_words_are_no_values() {
+    check("core.local cmd=date", "[]");
+    check("core.x a=1 cmd=date b=2", r#"[["a",1],["b",2]]"#);
 }
 
 #[test]
