@@ -293,3 +293,21 @@ fn a_host_can_stop_an_expression() {
     assert_eq!(error.class, "InterruptedException");
     assert!(budget.steps > 9_000_000);
 }
+
+#[test]
+fn expressions_and_libraries_are_shared_by_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Engine>();
+    shared::<squall_yaql::Expression>();
+    shared::<squall_yaql::Library>();
+    shared::<Error>();
+    let expression = Engine::default().parse("$ + 1").expect("valid");
+    let sum = std::thread::spawn(move || {
+        let context = Context::new(squall_yaql::Library::standard());
+        context.set("$", Value::Int(2)).expect("shallow");
+        expression
+            .evaluate_data(&context, &Detached, &mut Budget::new())
+            .expect("a sum")
+    });
+    assert_eq!(sum.join().expect("no panic").as_int(), Some(3));
+}
