@@ -65,14 +65,8 @@ pub(crate) struct Writer {
     next_position: u64,
 }
 
-/// What a batch came to, before it is committed.
-#[derive(Default)]
-struct Outcome {
-    accepted: Vec<(Committed, Vec<Change>, Reply)>,
-    refused: Vec<(CommitError, Reply)>,
-}
-
-type Reply = oneshot::Sender<Result<Committed, CommitError>>;
+/// What came of each transaction of a batch.
+type Decided = Vec<Result<(Committed, Vec<Change>), CommitError>>;
 
 impl Writer {
     /// A writer on a connection, fed by `jobs`.
@@ -154,87 +148,70 @@ impl Writer {
     }
 
     fn batch(&mut self, batch: Vec<Commit>) {
-        let first_position = self.next_position;
-        let mut outcome = Outcome::default();
-        match self.write(batch, &mut outcome) {
-            Ok(()) => self.publish(outcome),
-            Err(error) => {
-                // The file is as before the batch; what the overlay learned is not.
-                self.overlay = Overlay::new();
-                self.next_position = first_position;
-                tracing::error!(%error, "a batch of transactions was not committed");
-                for (_, _, reply) in outcome.accepted {
-                    let _ = reply.send(Err(CommitError::Store(error.clone())));
+        match self.write(&batch) {
+            Ok(decided) => self.publish(batch, decided),
+            // SQLite refused something. Whose it was shows when each stands alone.
+            Err(_) if batch.len() > 1 => {
+                for commit in batch {
+                    self.batch(vec![commit]);
                 }
-                for (_, reply) in outcome.refused {
-                    // Refused on top of neighbours that were not committed: not a fact.
-                    let _ = reply.send(Err(CommitError::Store(error.clone())));
+            }
+            Err(error) => {
+                tracing::error!(%error, "a transaction was not committed");
+                for commit in batch {
+                    let _ = commit.reply.send(Err(CommitError::Store(error.clone())));
                 }
             }
         }
         self.forget();
     }
 
-    fn write(&mut self, batch: Vec<Commit>, outcome: &mut Outcome) -> Result<(), Error> {
-        let mut waiting = batch.into_iter();
-        let result = self.write_all(&mut waiting, outcome);
-        if let Err(error) = &result {
-            for commit in waiting {
-                outcome
-                    .refused
-                    .push((CommitError::Store(error.clone()), commit.reply));
-            }
+    /// Commits the batch; when that fails, the file and the writer are as before.
+    fn write(&mut self, batch: &[Commit]) -> Result<Decided, Error> {
+        let first_position = self.next_position;
+        let decided = self.write_all(batch);
+        if decided.is_err() {
+            self.overlay = Overlay::new();
+            self.next_position = first_position;
         }
-        result
+        decided
     }
 
-    fn write_all(
-        &mut self,
-        waiting: &mut std::vec::IntoIter<Commit>,
-        outcome: &mut Outcome,
-    ) -> Result<(), Error> {
+    fn write_all(&mut self, batch: &[Commit]) -> Result<Decided, Error> {
         let fail = |error: rusqlite::Error| describe(&error);
         let transaction = self.connection.unchecked_transaction().map_err(fail)?;
         let mut tally = Tally::default();
-        for commit in waiting {
-            let Commit {
-                transaction: wanted,
-                encoded,
-                reply,
-            } = commit;
-            let decided = self.overlay.decide(&mut Stored(&transaction), &wanted);
-            let mut accepted = match decided {
+        let mut decided = Decided::with_capacity(batch.len());
+        for commit in batch {
+            let wanted = &commit.transaction;
+            let mut accepted = match self.overlay.decide(&mut Stored(&transaction), wanted) {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    outcome.refused.push((error, reply));
+                    decided.push(Err(error));
                     continue;
                 }
             };
             let committed = number(&mut accepted, &mut self.next_position);
-            let written = write::transaction(
-                &transaction,
-                &wanted.commands,
-                &encoded,
-                &accepted,
-                &mut tally,
-            );
-            outcome.accepted.push((committed, accepted.changes, reply));
-            written.map_err(fail)?;
+            let (commands, encoded) = (&wanted.commands, &commit.encoded);
+            write::transaction(&transaction, commands, encoded, &accepted, &mut tally)
+                .map_err(fail)?;
+            decided.push(Ok((committed, accepted.changes)));
         }
         write::tally(&transaction, tally).map_err(fail)?;
-        transaction.commit().map_err(fail)
+        transaction.commit().map_err(fail)?;
+        Ok(decided)
     }
 
-    fn publish(&mut self, outcome: Outcome) {
-        for (committed, changes, reply) in outcome.accepted {
-            if !changes.is_empty() {
-                // An error only says that nobody listens.
-                let _ = self.feed.send(Arc::new(changes));
-            }
-            let _ = reply.send(Ok(committed));
-        }
-        for (error, reply) in outcome.refused {
-            let _ = reply.send(Err(error));
+    fn publish(&mut self, batch: Vec<Commit>, decided: Decided) {
+        for (commit, decided) in batch.into_iter().zip(decided) {
+            let answer = decided.map(|(committed, changes)| {
+                if !changes.is_empty() {
+                    // An error only says that nobody listens.
+                    let _ = self.feed.send(Arc::new(changes));
+                }
+                committed
+            });
+            let _ = commit.reply.send(answer);
         }
     }
 

@@ -256,3 +256,39 @@ async fn weaker_durability_keeps_what_was_closed_in_order() {
         store.close().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_database_refuses_fails_alone() {
+    let directory = directory();
+    let path = directory.path().join("squall.db");
+    open(&path).expect("the store opens").close().await;
+    meddle(
+        &path,
+        "CREATE TRIGGER refuse BEFORE INSERT ON execution WHEN new.user = 'mallory'
+         BEGIN SELECT raise(ABORT, 'no'); END",
+    );
+    let world = world(&path);
+    let mut commits = tokio::task::JoinSet::new();
+    for index in 0..200 {
+        let mut request = world.request("core.noop", 1);
+        if index % 50 == 25 {
+            request.user = text("mallory");
+        }
+        let commands = vec![insert(&squall_store::contract::requested(request))];
+        let store = Arc::clone(&world.store);
+        commits.spawn(async move {
+            let transaction = squall_store::Transaction::new(at(1), commands);
+            store.commit(transaction).await.is_ok()
+        });
+    }
+    let held = commits.join_all().await;
+    assert_eq!(held.iter().filter(|held| **held).count(), 196);
+    let positions: Vec<u64> = world
+        .changes()
+        .await
+        .iter()
+        .map(|one| one.position)
+        .collect();
+    assert_eq!(positions, (1..=196).collect::<Vec<_>>());
+    world.store.close().await;
+}
