@@ -3,6 +3,7 @@
 mod conductor;
 mod context;
 pub mod definition;
+pub mod draw;
 mod error;
 pub mod graph;
 pub mod inspect;
@@ -11,6 +12,7 @@ pub mod piece;
 mod state;
 pub mod status;
 mod template;
+pub mod testing;
 
 pub use conductor::{
     ActionRequest, Conductor, Decision, Host, LogEntry, RerunRequest, TaskEvent, TaskRequest,

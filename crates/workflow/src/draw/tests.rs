@@ -33,14 +33,63 @@ fn build() -> Definition {
 
 #[test]
 fn text_lists_tasks_and_transitions() {
-    expect![[""]].assert_eq(&text(&build()));
+    expect![[r#"
+        * start
+            -> build
+          build  (ci.build, retry)
+            -> lint  if succeeded
+            -> unit  if succeeded
+            -> fail  if failed() and result() = "a"
+          lint  (ci.lint)
+            -> ship
+          unit  (ci.unit, with x in <% ctx(xs) %>)
+            -> ship
+          ship  (ci.ship, join all)
+            -> build  if failed
+    "#]]
+    .assert_eq(&text(&build()));
 }
 
 #[test]
 fn dot_and_mermaid_escape_their_quotes() {
     let definition = build();
-    expect![[""]].assert_eq(&dot(&definition));
-    expect![[""]].assert_eq(&mermaid(&definition));
+    expect![[r#"
+        digraph workflow {
+          rankdir=TB;
+          node [shape=box, style=rounded];
+          "start" [label="start"];
+          "build" [label="build\nci.build\nretry"];
+          "fail" [label="fail", shape=ellipse];
+          "lint" [label="lint\nci.lint"];
+          "unit" [label="unit\nci.unit\nwith x in <% ctx(xs) %>"];
+          "ship" [label="ship\nci.ship\njoin all"];
+          "start" -> "build";
+          "build" -> "fail" [label="failed() and result() = \"a\""];
+          "build" -> "lint" [label="succeeded"];
+          "build" -> "unit" [label="succeeded"];
+          "lint" -> "ship";
+          "unit" -> "ship";
+          "ship" -> "build" [label="failed"];
+        }
+    "#]]
+    .assert_eq(&dot(&definition));
+    expect![[r#"
+        flowchart TD
+          n0["start"]
+          n1["build<br/>ci.build<br/>retry"]
+          n2(["fail"])
+          n3["lint<br/>ci.lint"]
+          n4["unit<br/>ci.unit<br/>with x in #lt;% ctx(xs) %#gt;"]
+          n5["ship<br/>ci.ship<br/>join all"]
+          n0 --> n1
+          n1 -->|"failed() and result() = #quot;a#quot;"| n2
+          n1 -->|"succeeded"| n3
+          n1 -->|"succeeded"| n4
+          n3 --> n5
+          n4 --> n5
+          n5 -->|"failed"| n1
+    "#]]
+    .assert_eq(&mermaid(&definition));
 }
 
 #[test]

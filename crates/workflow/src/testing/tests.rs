@@ -84,7 +84,13 @@ expected_action_inputs:
 
 #[test]
 fn a_run_as_expected_passes() {
-    check(GOOD, expect![[""]]);
+    check(
+        GOOD,
+        expect![[r#"
+        tasks 3/3, transitions 2/3
+          transition never taken: ask.next[1] -> fail
+    "#]],
+    );
 }
 
 #[test]
@@ -101,7 +107,32 @@ expected_routes: [[], [x]]
 expected_action_inputs:
   ask: {message: Ollie}
 ",
-        expect![[""]],
+        expect![[r#"
+            input of the action of `ask`
+            expected: {"message":"Ollie"}
+            got:      {"message":"Stanley"}
+            the order of tasks
+            expected: ask, log
+            got:      ask, fail
+            the routes
+            expected: [[],["x"]]
+            got:      [[]]
+            the status of the workflow
+            expected: "succeeded"
+            got:      "failed"
+            the output
+            expected: {"greeting":"hello"}
+            got:      {"greeting":null}
+            the run's errors
+            {"type":"error","message":"Execution failed. See result for details.","task_id":"ask","result":false}
+            {"type":"error","message":"Execution failed. See result for details.","task_id":"fail"}
+            a result for `log` was never asked for
+            tasks 1/3, transitions 1/3
+              task never started: each
+              task never started: log
+              transition never taken: ask.next[0] -> each
+              transition never taken: ask.next[0] -> log
+        "#]],
     );
 }
 
@@ -119,7 +150,23 @@ workflow: bad.yaml
 ---
 workflow: absent.yaml
 ",
-        expect![[""]],
+        expect![[r#"
+            tasks 0/0, transitions 0/0
+            the inspection's errors are not as expected
+            expected: {}
+            found:
+            error: Additional properties are not allowed ('actoin' was unexpected)
+             --> bad.yaml:4:5
+              |
+            4 |     actoin: x
+              |     ^
+              = at: tasks.a
+              = help: did you mean `action`?
+
+            tasks 0/0, transitions 0/0
+            the workflow absent.yaml can't be read: no such file
+            tasks 0/0, transitions 0/0
+        "#]],
     );
 }
 
@@ -132,7 +179,13 @@ fn broken_tests_are_refused_with_places() {
         .iter()
         .map(|problem| format!("{problem}\n"))
         .collect();
-    expect![[""]].assert_eq(&shown);
+    expect![[r#"
+        2:1: error: `expectd_output` is not known here (known: name, workflow, inputs, context, datastore, mock_action_executions, expected_inspection_errors, expected_routes, expected_task_sequence, expected_term_tasks, expected_workflow_status, expected_errors, expected_output, expected_contexts, expected_action_inputs, description)
+        1:11: error: `workflow` is text (put it in quotes)
+        1:1: error: the test names no workflow (write `workflow: <path>`)
+        4:5: error: the result belongs to no task (write `task_id: <task>`)
+        4:15: error: `item_id` is a whole number from 0 (correct it)
+    "#]].assert_eq(&shown);
     assert!(parse("").is_err());
     assert!(parse("workflow_state: {}\n").is_err());
 }
@@ -141,7 +194,17 @@ fn broken_tests_are_refused_with_places() {
 fn junit_counts_failures() {
     let mut all = outcomes(GOOD);
     all.extend(outcomes("name: wrong & bad\nworkflow: absent.yaml\n"));
-    expect![[""]].assert_eq(&junit("greetings", &all));
+    expect![[r#"
+        <?xml version="1.0" encoding="UTF-8"?>
+        <testsuites tests="2" failures="1">
+          <testsuite name="greetings" tests="2" failures="1">
+            <testcase name="greet.yaml" classname="greet.yaml"/>
+            <testcase name="wrong &amp; bad" classname="absent.yaml">
+              <failure message="the workflow absent.yaml can't be read: no such file">the workflow absent.yaml can't be read: no such file</failure>
+            </testcase>
+          </testsuite>
+        </testsuites>
+    "#]].assert_eq(&junit("greetings", &all));
 }
 
 #[test]
