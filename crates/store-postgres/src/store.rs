@@ -39,6 +39,7 @@ const POLL: Duration = Duration::from_secs(1);
 const DIALECT: Dialect = Dialect {
     placeholder: '$',
     text: escape,
+    unindexed: "",
 };
 
 /// A store in a PostgreSQL database that many servers share.

@@ -95,19 +95,7 @@ impl Facts for Stored<'_> {
             )?),
             Key::Document(kind, key) => self.document(*kind, key)?,
             Key::DocumentId(kind, id) => self.document_key(*kind, *id)?,
-            Key::Lease(name) => self.row(
-                "SELECT holder, until FROM lease WHERE name = ?1",
-                [&**name],
-                |row| {
-                    let fact = || {
-                        Ok::<_, Damage>(Fact::Lease {
-                            holder: Lease(read::integer(row, 0)?.cast_unsigned()),
-                            until: codec::moment(read::integer(row, 1)?)?,
-                        })
-                    };
-                    fact().map_err(|damage| damage.of("lease", name))
-                },
-            )?,
+            Key::Lease(name) => self.lease(name)?,
             Key::Server(lease) => self.row(
                 "SELECT until FROM server WHERE lease = ?1",
                 [lease.0.cast_signed()],
@@ -125,6 +113,22 @@ impl Facts for Stored<'_> {
 impl Stored<'_> {
     fn exists(&self, sql: &str, key: impl rusqlite::Params) -> Result<Option<Fact>, Error> {
         self.row(sql, key, |_| Ok(Fact::Exists))
+    }
+
+    fn lease(&self, name: &str) -> Result<Option<Fact>, Error> {
+        self.row(
+            "SELECT holder, until FROM lease WHERE name = ?1",
+            [name],
+            |row| {
+                let fact = || {
+                    Ok::<_, Damage>(Fact::Lease {
+                        holder: Lease(read::integer(row, 0)?.cast_unsigned()),
+                        until: codec::moment(read::integer(row, 1)?)?,
+                    })
+                };
+                fact().map_err(|damage| damage.of("lease", &name))
+            },
+        )
     }
 
     fn document(&self, kind: DocumentKind, key: &str) -> Result<Option<Fact>, Error> {

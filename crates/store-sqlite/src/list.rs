@@ -9,7 +9,18 @@ use squall_store::sql::{Dialect, Parameter};
 pub(crate) const DIALECT: Dialect = Dialect {
     placeholder: '?',
     text: |text| Cow::Borrowed(text),
+    unindexed: "",
 };
+
+/// The same for lists of which much is shown: they are walked in their order, since collecting all
+/// that a pack or a user has would cost more.
+pub(crate) const DENSE: Dialect = Dialect {
+    unindexed: "+",
+    ..DIALECT
+};
+
+/// From how many records on a list counts as dense.
+pub(crate) const DENSE_MIN: u64 = 20_000;
 
 /// Parameters as SQLite's values.
 pub(crate) fn values(parameters: Vec<Parameter>) -> Vec<Value> {

@@ -24,7 +24,7 @@ use squall_store::{
 use squall_value::Str;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 
-use crate::list::{DIALECT, values};
+use crate::list::{DENSE, DENSE_MIN, DIALECT, values};
 use crate::open::{self, Options, describe};
 use crate::writer::{Commit, Job, QUEUE_MAX, Writer};
 use crate::{purge, read};
@@ -216,11 +216,12 @@ impl<T> Table<T> {
         Ok(Some(Arc::new(item)))
     }
 
-    /// A page and the total. `tally` answers the total from the table's tally.
+    /// A page and the total. `tally` answers the total from the table's tally. Of the conditions,
+    /// the first are for few records and the second for many.
     fn list(
         &self,
         connection: &Connection,
-        conditions: Conditions,
+        [conditions, dense]: [Conditions; 2],
         tally: Option<Conditions>,
         order: &str,
         page: Page,
@@ -256,6 +257,7 @@ impl<T> Table<T> {
                 total,
             });
         }
+        let conditions = if total < DENSE_MIN { conditions } else { dense };
         let tail = format!(
             "{} ORDER BY {order} LIMIT ?{} OFFSET ?{}",
             conditions.clause(),
@@ -444,8 +446,11 @@ impl Store for SqliteStore {
             ExecutionOrder::NewestFirst => "requested DESC, id DESC",
             ExecutionOrder::OldestFirst => "requested, id",
         };
-        self.read(move |connection| EXECUTIONS.list(connection, conditions, tally, order, page))
-            .await
+        let dense = sql::executions(DENSE, filter);
+        self.read(move |connection| {
+            EXECUTIONS.list(connection, [conditions, dense], tally, order, page)
+        })
+        .await
     }
 
     async fn unfinished(
@@ -544,7 +549,13 @@ impl Store for SqliteStore {
             "occurred DESC, id DESC"
         };
         self.read(move |connection| {
-            TRIGGER_INSTANCES.list(connection, conditions, tally, order, page)
+            TRIGGER_INSTANCES.list(
+                connection,
+                [conditions.clone(), conditions],
+                tally,
+                order,
+                page,
+            )
         })
         .await
     }
@@ -577,8 +588,16 @@ impl Store for SqliteStore {
         } else {
             "enforced DESC, id DESC"
         };
-        self.read(move |connection| ENFORCEMENTS.list(connection, conditions, tally, order, page))
-            .await
+        self.read(move |connection| {
+            ENFORCEMENTS.list(
+                connection,
+                [conditions.clone(), conditions],
+                tally,
+                order,
+                page,
+            )
+        })
+        .await
     }
 
     async fn document(
@@ -626,8 +645,16 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> Result<Listing<Arc<Document>>, Error> {
         let conditions = sql::documents(DIALECT, kind, filter, now);
-        self.read(move |connection| DOCUMENTS.list(connection, conditions, None, "key", page))
-            .await
+        self.read(move |connection| {
+            DOCUMENTS.list(
+                connection,
+                [conditions.clone(), conditions],
+                None,
+                "key",
+                page,
+            )
+        })
+        .await
     }
 
     async fn content(&self, hash: &str) -> Result<Option<Str>, Error> {

@@ -3,8 +3,8 @@
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params};
 use squall_model::{
-    Document, Enforcement, EnforcementOutcome, Execution, ExecutionId, Origin, OutputChunk,
-    TriggerInstance,
+    Document, Enforcement, EnforcementOutcome, Execution, ExecutionId, Lease, Origin, OutputChunk,
+    Timestamp, TriggerInstance,
 };
 use squall_store::codec::{self, ChangeRow, Encoded, Packed, micros};
 use squall_store::decide::Accepted;
@@ -144,13 +144,7 @@ fn command(connection: &Connection, command: &Command, encoded: &Encoded) -> rus
             name,
             holder,
             until,
-        } => {
-            connection
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO lease (name, holder, until) VALUES (?1, ?2, ?3)",
-                )?
-                .execute(params![&**name, holder.0.cast_signed(), micros(*until)])?;
-        }
+        } => hold_lease(connection, name, *holder, *until)?,
         Command::ReleaseLease { name, holder } => {
             connection
                 .prepare_cached("DELETE FROM lease WHERE name = ?1 AND holder = ?2")?
@@ -158,6 +152,18 @@ fn command(connection: &Connection, command: &Command, encoded: &Encoded) -> rus
         }
         Command::RequireServer(_) => {}
     }
+    Ok(())
+}
+
+fn hold_lease(
+    connection: &Connection,
+    name: &str,
+    holder: Lease,
+    until: Timestamp,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO lease (name, holder, until) VALUES (?1, ?2, ?3)")?
+        .execute(params![name, holder.0.cast_signed(), micros(until)])?;
     Ok(())
 }
 
