@@ -317,35 +317,43 @@ fn read<'t>(found: &mut Found, rest: &'t str, directive: char) -> Option<&'t str
         }
         _ => return rest.strip_prefix('%'),
     };
-    let signed = i32::try_from(value).ok()?;
-    match directive {
-        'a' | 'A' => found.weekday = Some(value),
-        'u' => found.weekday = Some(value - 1),
-        'w' => found.weekday = Some((value + 6) % 7),
-        'b' | 'B' => found.month = Some(value + 1),
-        'd' => found.day = Some(value),
-        'f' => found.microsecond = value,
-        'H' => found.hour = Some(value),
-        'I' => found.hour12 = Some(value),
-        'j' => found.ordinal = Some(value),
-        'm' => found.month = Some(value),
-        'M' => found.minute = value,
-        'S' => found.second = value,
-        'U' => found.week = Some((value, false)),
-        'W' => found.week = Some((value, true)),
-        'V' => found.iso_week = Some(value),
-        'G' => found.iso_year = Some(signed),
-        'y' => {
-            found.year = Some(if signed <= 68 {
-                2000 + signed
-            } else {
-                1900 + signed
-            })
-        }
-        'Y' => found.year = Some(signed),
-        _ => found.afternoon = Some(value == 1),
-    }
+    found.store(directive, value)?;
     Some(rest_after)
+}
+
+impl Found {
+    /// Takes what a directive read.
+    fn store(&mut self, directive: char, value: u32) -> Option<()> {
+        let signed = i32::try_from(value).ok()?;
+        match directive {
+            'a' | 'A' => self.weekday = Some(value),
+            'u' => self.weekday = Some(value - 1),
+            'w' => self.weekday = Some((value + 6) % 7),
+            'b' | 'B' => self.month = Some(value + 1),
+            'd' => self.day = Some(value),
+            'f' => self.microsecond = value,
+            'H' => self.hour = Some(value),
+            'I' => self.hour12 = Some(value),
+            'j' => self.ordinal = Some(value),
+            'm' => self.month = Some(value),
+            'M' => self.minute = value,
+            'S' => self.second = value,
+            'U' => self.week = Some((value, false)),
+            'W' => self.week = Some((value, true)),
+            'V' => self.iso_week = Some(value),
+            'G' => self.iso_year = Some(signed),
+            'y' => {
+                self.year = Some(if signed <= 68 {
+                    2000 + signed
+                } else {
+                    1900 + signed
+                })
+            }
+            'Y' => self.year = Some(signed),
+            _ => self.afternoon = Some(value == 1),
+        }
+        Some(())
+    }
 }
 
 /// `Z`, `+0200`, `+02:00`, `+02:00:30.5`.
@@ -389,7 +397,30 @@ fn read_offset<'t>(found: &mut Found, rest: &'t str) -> Option<&'t str> {
 }
 
 impl Found {
+    /// The directives of the ISO week belong together.
+    fn check_iso(&self) -> Result<(), Error> {
+        const WEEKDAYS: &str = "a weekday directive ('%A', '%a', '%w', or '%u').";
+        Err(Error::value_error(match (self.iso_year, self.iso_week) {
+            (Some(_), _) if self.ordinal.is_some() => {
+                "Day of the year directive '%j' is not compatible with ISO year directive '%G'. Use \
+                 '%Y' instead."
+                    .to_owned()
+            }
+            (Some(_), week) if week.is_none() || self.weekday.is_none() => format!(
+                "ISO year directive '%G' must be used with the ISO week directive '%V' and {WEEKDAYS}"
+            ),
+            (None, Some(_)) if self.year.is_none() || self.weekday.is_none() => format!(
+                "ISO week directive '%V' must be used with the ISO year directive '%G' and {WEEKDAYS}"
+            ),
+            (None, Some(_)) => "ISO week directive '%V' is incompatible with the year directive \
+                                '%Y'. Use the ISO year '%G' instead."
+                .to_owned(),
+            _ => return Ok(()),
+        }))
+    }
+
     fn finish(self) -> Result<DateTime, Error> {
+        self.check_iso()?;
         let year = self.year.or(self.iso_year).unwrap_or(1900);
         let hour = match (self.hour, self.hour12, self.afternoon) {
             (Some(hour), _, _) => hour,
@@ -401,10 +432,10 @@ impl Found {
         // Day counts from the first of January, where the text says so in another way than by month.
         let from_new_year = match (self.ordinal, self.week, self.iso_week, self.weekday) {
             (Some(ordinal), ..) => Some(i64::from(ordinal) - 1),
-            (None, Some((week, monday)), _, Some(weekday)) if self.year.is_some() => {
+            (None, Some((week, monday)), _, Some(weekday)) if self.iso_year.is_none() => {
                 Some(week_to_day(year, week, monday, weekday))
             }
-            (None, None, Some(week), Some(weekday)) if self.iso_year.is_some() => {
+            (None, _, Some(week), Some(weekday)) => {
                 let fourth = (days_from_civil(i64::from(year), 1, 4) + 3).rem_euclid(7);
                 Some(i64::from(week - 1) * 7 + 3 - fourth + i64::from(weekday))
             }
@@ -419,7 +450,7 @@ impl Found {
             second: self.second,
             microsecond: self.microsecond,
         };
-        if let (Some(days), None, None) = (from_new_year, self.month, self.day) {
+        if let Some(days) = from_new_year {
             let time = DateTime::from_fields(
                 Fields {
                     month: 1,

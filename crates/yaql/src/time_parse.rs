@@ -481,12 +481,12 @@ impl Parser {
         }
     }
 
-    /// One number and what belongs to it; returns the last token it took.
-    fn number(&mut self, at: usize, token: &str) -> Option<usize> {
+    /// A number that is a whole date or time by itself: `20240229`, `123456`, `2359` after a date.
+    /// Says whether it was one.
+    fn compact(&mut self, at: usize, token: &str) -> Option<bool> {
         let part = |from: usize, to: usize| token.get(from..to)?.parse::<u32>().ok();
         let dot = token.find('.');
         let next = self.token(at + 1).map(str::to_owned);
-        let ends = next.is_none();
         let after_date = self.date.values.len() == 3
             && matches!(token.len(), 2 | 4)
             && dot.is_none()
@@ -494,25 +494,25 @@ impl Parser {
         if after_date
             && next
                 .as_deref()
-                .is_none_or(|next| next == " " || unit(next).is_some())
+                .is_none_or(|next| next != ":" && unit(next).is_none())
         {
             self.found.hour = Some(part(0, 2)?);
             if token.len() == 4 {
                 self.found.minute = Some(part(2, 4)?);
             }
-            return Some(at);
+            return Some(true);
         }
         if token.len() == 6 && dot.is_none() && self.date.values.is_empty() {
             for from in [0, 2, 4] {
                 self.date.push(token.get(from..from + 2)?, false)?;
             }
-            return Some(at);
+            return Some(true);
         }
         if token.len() == 6 && dot.is_none() || token.len() > 6 && dot == Some(6) {
             self.found.hour = Some(part(0, 2)?);
             self.found.minute = Some(part(2, 4)?);
             self.set_seconds(token.get(4..)?)?;
-            return Some(at);
+            return Some(true);
         }
         if matches!(token.len(), 8 | 12 | 14) && dot.is_none() {
             self.date.push(token.get(..4)?, true)?;
@@ -525,8 +525,18 @@ impl Parser {
             if token.len() > 12 {
                 self.found.second = Some(part(12, 14)?);
             }
+            return Some(true);
+        }
+        Some(false)
+    }
+
+    /// One number and what belongs to it; returns the last token it took.
+    fn number(&mut self, at: usize, token: &str) -> Option<usize> {
+        if self.compact(at, token)? {
             return Some(at);
         }
+        let next = self.token(at + 1).map(str::to_owned);
+        let ends = next.is_none();
         if let Some((unit, end)) = self.unit_of(at) {
             self.set_unit(token, unit)?;
             return Some(end);

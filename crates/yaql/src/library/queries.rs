@@ -14,8 +14,10 @@ use crate::value::{Key, Members, Value};
 
 pub(super) fn add(library: &mut Library) {
     add_maps(library);
+    add_walks(library);
     add_joins(library);
     add_windows(library);
+    add_repeats(library);
     add_sources(library);
     add_orderings(library);
 }
@@ -53,30 +55,11 @@ fn add_maps(library: &mut Library) {
     }
     library.method(
         "selectMany(collection: iterable, selector: lambda)",
-        |call| {
-            let mut source = call.cursor(0)?;
-            let selector = call.lambda(1)?;
-            let mut inner: Option<Cursor> = None;
-            call.lazy(move |ev| {
-                loop {
-                    if let Some(cursor) = &mut inner {
-                        if let Some(item) = cursor.next(ev)? {
-                            return Ok(Some(item));
-                        }
-                        inner = None;
-                    }
-                    let Some(item) = source.next(ev)? else {
-                        return Ok(None);
-                    };
-                    let selected = selector.call1(ev, item)?;
-                    if !selected.is_iterable() {
-                        return Ok(Some(selected));
-                    }
-                    inner = Cursor::new(ev, &selected, None)?;
-                }
-            })
-        },
+        select_many,
     );
+}
+
+fn add_walks(library: &mut Library) {
     library.extension(
         "distinct(collection: iterable, keySelector: lambda=null)",
         |call| {
@@ -123,6 +106,30 @@ fn add_maps(library: &mut Library) {
             Ok(items.get(index))
         })
     });
+}
+
+fn select_many(call: &mut Call<'_, '_>) -> Result<Value, Error> {
+    let mut source = call.cursor(0)?;
+    let selector = call.lambda(1)?;
+    let mut inner: Option<Cursor> = None;
+    call.lazy(move |ev| {
+        loop {
+            if let Some(cursor) = &mut inner {
+                if let Some(item) = cursor.next(ev)? {
+                    return Ok(Some(item));
+                }
+                inner = None;
+            }
+            let Some(item) = source.next(ev)? else {
+                return Ok(None);
+            };
+            let selected = selector.call1(ev, item)?;
+            if !selected.is_iterable() {
+                return Ok(Some(selected));
+            }
+            inner = Cursor::new(ev, &selected, None)?;
+        }
+    })
 }
 
 /// The elements whose key was not seen before.
@@ -326,6 +333,9 @@ fn add_windows(library: &mut Library) {
             })
         },
     );
+}
+
+fn add_repeats(library: &mut Library) {
     library.method("cycle(collection: iterable)", |call| {
         let mut source = call.cursor(0)?;
         let mut seen: Vec<Value> = Vec::new();

@@ -282,30 +282,30 @@ fn add_searches(library: &mut Library) {
     });
     library.method(
         "substring(string: str, start: int, length: int=-1)",
-        |call| {
-            let text = call.str(0)?;
-            call.ev.steps(text.len() as u64 / 64)?;
-            let size = text.chars().count();
-            let size_signed = i64::try_from(size).unwrap_or(i64::MAX);
-            let (mut start, mut length) = (call.int(1)?, call.int(2)?);
-            if length < 0 {
-                length = size_signed;
-            }
-            if start < 0 {
-                start = start.saturating_add(size_signed);
-            }
-            let (from, to) = (
-                slice_index(start, size),
-                slice_index(start.saturating_add(length), size),
-            );
-            let slice = if from < to {
-                &text[byte_offset(&text, from)..byte_offset(&text, to)]
-            } else {
-                ""
-            };
-            call.ev.text(slice)
-        },
+        substring,
     );
+}
+
+fn substring(call: &mut Call<'_, '_>) -> Result<Value, Error> {
+    let text = call.str(0)?;
+    call.ev.steps(text.len() as u64 / 64)?;
+    let size = text.chars().count();
+    let size_signed = i64::try_from(size).unwrap_or(i64::MAX);
+    let (mut start, mut length) = (call.int(1)?, call.int(2)?);
+    if length < 0 {
+        length = size_signed;
+    }
+    if start < 0 {
+        start = start.saturating_add(size_signed);
+    }
+    let from = slice_index(start, size);
+    let to = slice_index(start.saturating_add(length), size);
+    let slice = if from < to {
+        &text[byte_offset(&text, from)..byte_offset(&text, to)]
+    } else {
+        ""
+    };
+    call.ev.text(slice)
 }
 
 /// `str.split` or, from the right, `str.rsplit`.
