@@ -26,53 +26,67 @@ pub struct ActionContract {
     pub known: Vec<String>,
 }
 
+/// An action that is called somewhere, and the places to report.
+pub(crate) struct Call<'c> {
+    pub(crate) reference: &'c str,
+    pub(crate) path: &'c Path,
+    pub(crate) schema: &'c str,
+    pub(crate) input: &'c Value,
+    pub(crate) input_path: &'c Path,
+    pub(crate) input_schema: &'c str,
+}
+
 pub(crate) fn inspect(document: &Document, actions: &dyn Actions, report: &mut Report<'_>) {
     for (name, task) in &document.tasks {
-        let Some(reference) = task.action.as_str().filter(|text| !text.is_empty()) else {
-            continue;
-        };
-        if is_expression(reference) {
-            continue;
-        }
-        let path = Path::root().key("tasks").key(name.clone());
-        let schema = format!("{TASK_SCHEMA}.properties.action");
-        if !is_reference(reference) {
-            let message =
-                format!("The action reference \"{reference}\" is not formatted correctly.");
-            let finding = Finding::new(Category::Contents, message, schema)
-                .with_suggestion("write `pack.action`");
-            report.add(finding, &path.key("action"));
-            continue;
-        }
-        let Some(contract) = actions.contract(reference) else {
-            let message = format!("The action \"{reference}\" is not registered in the database.");
-            let finding = Finding::new(Category::Contents, message, schema);
-            let known = actions.references();
-            let suggestion = match nearest(reference, known.iter().map(String::as_str)) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "install or register its pack".to_owned(),
+        if let Some(reference) = task.action.as_str() {
+            let path = Path::root().key("tasks").key(name.clone());
+            let call = Call {
+                reference,
+                path: &path.key("action"),
+                schema: &format!("{TASK_SCHEMA}.properties.action"),
+                input: &task.input,
+                input_path: &path.key("input"),
+                input_schema: &format!("{TASK_SCHEMA}.properties.input"),
             };
-            report.add(finding.with_suggestion(suggestion), &path.key("action"));
-            continue;
-        };
-        let empty = Dict::new();
-        let input = match &task.input {
-            Value::Dict(input) => input,
-            other if !other.is_truthy() => &empty,
-            _ => continue,
-        };
-        check_input(reference, &contract, input, &path, report);
+            check_action(&call, actions, report);
+        }
     }
 }
 
-fn check_input(
-    reference: &str,
-    contract: &ActionContract,
-    input: &Dict,
-    path: &Path,
-    report: &mut Report<'_>,
-) {
-    let schema = format!("{TASK_SCHEMA}.properties.input");
+/// Checks one call; a computed reference can't be checked.
+pub(crate) fn check_action(call: &Call<'_>, actions: &dyn Actions, report: &mut Report<'_>) {
+    let reference = call.reference;
+    if reference.is_empty() || is_expression(reference) {
+        return;
+    }
+    if !is_reference(reference) {
+        let message = format!("The action reference \"{reference}\" is not formatted correctly.");
+        let finding = Finding::new(Category::Contents, message, call.schema)
+            .with_suggestion("write `pack.action`");
+        report.add(finding, call.path);
+        return;
+    }
+    let Some(contract) = actions.contract(reference) else {
+        let message = format!("The action \"{reference}\" is not registered in the database.");
+        let finding = Finding::new(Category::Contents, message, call.schema);
+        let known = actions.references();
+        let suggestion = match nearest(reference, known.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "install or register its pack".to_owned(),
+        };
+        report.add(finding.with_suggestion(suggestion), call.path);
+        return;
+    };
+    let empty = Dict::new();
+    match call.input {
+        Value::Dict(input) => check_input(call, &contract, input, report),
+        other if !other.is_truthy() => check_input(call, &contract, &empty, report),
+        _ => {}
+    }
+}
+
+fn check_input(call: &Call<'_>, contract: &ActionContract, input: &Dict, report: &mut Report<'_>) {
+    let reference = call.reference;
     let missing = contract
         .required
         .iter()
@@ -80,8 +94,8 @@ fn check_input(
     for name in missing {
         let message = format!("Action \"{reference}\" is missing required input \"{name}\".");
         report.add(
-            Finding::new(Category::Contents, message, schema.clone()),
-            &path.key("input"),
+            Finding::new(Category::Contents, message, call.input_schema),
+            call.input_path,
         );
     }
     for name in input
@@ -89,12 +103,12 @@ fn check_input(
         .filter(|name| !contract.known.iter().any(|known| **known == ***name))
     {
         let message = format!("Action \"{reference}\" has unexpected input \"{name}\".");
-        let schema = format!(r"{schema}.patternProperties.^\w+$");
+        let schema = format!(r"{}.patternProperties.^\w+$", call.input_schema);
         let mut finding = Finding::new(Category::Contents, message, schema);
         if let Some(near) = nearest(name, contract.known.iter().map(String::as_str)) {
             finding = finding.with_suggestion(format!("did you mean `{near}`?"));
         }
-        report.add_at_key(finding, &path.key("input").key(name.clone()));
+        report.add_at_key(finding, &call.input_path.key(name.clone()));
     }
 }
 

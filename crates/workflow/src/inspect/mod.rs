@@ -6,6 +6,7 @@
 //! nearly right, which one was meant. What the reference engine doesn't look at comes as
 //! [`Inspection::warnings`], which never make a workflow invalid.
 
+mod chain;
 mod contents;
 mod document;
 mod expressions;
@@ -23,6 +24,7 @@ use squall_expr::{Expressions, Language};
 use squall_value::{Dict, Str, Value};
 use squall_yaml::{Diagnostic, Node, Options, Position, Severity};
 
+pub use chain::inspect_chain;
 pub use contents::{ActionContract, Actions};
 use path::Path;
 
@@ -150,24 +152,27 @@ pub fn inspect(
 
 fn check_schema(document: &document::Document, report: &mut Report<'_>) {
     for violation in schema::check(&schema::WORKFLOW, &document.source) {
-        let finding = Finding::new(Category::Syntax, violation.message, violation.schema_path);
-        match violation.unexpected {
-            None => report.add(finding, &violation.path),
-            Some((name, known)) => {
-                let near = suggest::nearest(&name, known.iter().map(String::as_str));
-                let suggestion = match near {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("known here: {}", known.join(", ")),
-                };
-                let position = violation.path.key(name).key_position(report.root);
-                report.add_with(
-                    finding.with_suggestion(suggestion),
-                    &violation.path,
-                    position,
-                );
-            }
-        }
+        add_violation(report, violation);
     }
+}
+
+fn add_violation(report: &mut Report<'_>, violation: schema::Violation) {
+    let finding = Finding::new(Category::Syntax, violation.message, violation.schema_path);
+    let Some((name, known)) = violation.unexpected else {
+        report.add(finding, &violation.path);
+        return;
+    };
+    let near = suggest::nearest(&name, known.iter().map(String::as_str));
+    let suggestion = match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known here: {}", known.join(", ")),
+    };
+    let position = violation.path.key(name).key_position(report.root);
+    report.add_with(
+        finding.with_suggestion(suggestion),
+        &violation.path,
+        position,
+    );
 }
 
 impl Finding {

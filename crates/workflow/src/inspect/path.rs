@@ -36,6 +36,11 @@ impl Path {
         Path(steps)
     }
 
+    /// The path that goes on with `tail` where this one ends.
+    pub(crate) fn join(&self, tail: &Path) -> Path {
+        Path(self.0.iter().chain(&tail.0).cloned().collect())
+    }
+
     /// As the reference engine writes it; `None` at the root.
     pub(crate) fn text(&self) -> Option<String> {
         (!self.0.is_empty()).then(|| self.to_string())

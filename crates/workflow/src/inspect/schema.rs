@@ -22,6 +22,15 @@ pub(crate) struct Violation {
     pub(crate) unexpected: Option<(String, Vec<String>)>,
 }
 
+impl Violation {
+    /// The same for a document of which the one that was checked is the part at `path`.
+    pub(crate) fn below(mut self, path: &Path, schema_path: &str) -> Violation {
+        self.path = path.join(&self.path);
+        self.schema_path = below(schema_path, &self.schema_path);
+        self
+    }
+}
+
 /// Names of tasks and variables in the schema.
 const WORD: &str = r"^\w+$";
 

@@ -147,3 +147,66 @@ fn branching_without_bound_ends() {
             .any(|warning| warning.message.contains("too often"))
     );
 }
+
+#[track_caller]
+fn check_chain(text: &str, expected: Expect) {
+    let surroundings = Surroundings {
+        actions: Some(&Registry),
+        ..Surroundings::default()
+    };
+    let inspection = inspect_chain(text, &Expressions::default(), &surroundings);
+    let shown: String = inspection
+        .diagnostics()
+        .iter()
+        .map(|diagnostic| format!("{diagnostic} @ {}\n", diagnostic.path))
+        .collect();
+    expected.assert_eq(&shown);
+}
+
+#[test]
+fn sound_chains_have_no_findings() {
+    check_chain(
+        "chain:\n  - name: a\n    ref: core.local\n    parameters: {cmd: '{{ x }}'}\n    on-success: b\n  - name: b\n    ref: core.noop\n    on-success: ''\ndefault: a\nvars: {x: 1}\n",
+        expect![""],
+    );
+}
+
+#[test]
+fn chains_are_inspected() {
+    check_chain(
+        "chain:\n  - name: first\n    ref: core.local\n    params: {cmd: '{{ x'}\n    on-success: secnd\n    on_failure: x\n  - name: second\n    ref: core.lokal\n    extra: 1\n  - ref: core.noop\n  - name: island\n    ref: core.noop\n    params: {a: 1}\n    parameters: {b: '{{ x | }}'}\ndefault: frist\n",
+        expect![[r#"
+            2:5: warning: the node `first` can't be reached: nothing leads to it (name it in `on-success` or `on-failure` of another node) @ chain[0].name
+            4:20: error: unexpected end of template, expected 'end of print statement' in `{{ x` @ chain[0].params
+            5:17: error: Unable to find node with name "secnd" referenced in "on-success" in task "first". (did you mean `second`?) @ chain[0].on-success
+            6:5: error: Additional properties are not allowed ('on_failure' was unexpected) (did you mean `on-failure`?) @ chain[0]
+            7:5: warning: Additional properties are not allowed ('extra' was unexpected) @ chain[1]
+            7:5: warning: the node `second` can't be reached: nothing leads to it (name it in `on-success` or `on-failure` of another node) @ chain[1].name
+            8:10: error: The action "core.lokal" is not registered in the database. (did you mean `core.local`?) @ chain[1].ref
+            10:5: error: 'name' is a required property @ chain[2]
+            11:5: warning: the node `island` can't be reached: nothing leads to it (name it in `on-success` or `on-failure` of another node) @ chain[3].name
+            13:5: error: Either "params" or "parameters" attribute needs to be provided, but not both @ chain[3].params
+            14:18: error: Action "core.noop" has unexpected input "b". @ chain[3].parameters.b
+            14:22: error: expected token 'name', got 'end of print statement' in `{{ x | }}` @ chain[3].parameters
+            15:10: error: Unable to find node with name "frist" referenced in "default". (did you mean `first`?) @ default
+        "#]],
+    );
+    check_chain(
+        "chain: []\n",
+        expect![[r#"
+        1:8: error: Failed to find default node: the chain is empty @ chain
+    "#]],
+    );
+    check_chain(
+        "[]\n",
+        expect![[r#"
+        1:1: error: [] is not of type 'object' @ 
+    "#]],
+    );
+    check_chain(
+        "chain: {a: b}\n",
+        expect![[r#"
+            1:8: error: {'a': 'b'} is not of type 'array' @ chain
+        "#]],
+    );
+}
