@@ -92,6 +92,14 @@ impl squall_yaql::Host for Host<'_> {
         if function.name == "ctx" {
             return self.ctx(call);
         }
+        // In YAQL, literals and data are frozen dictionaries, which the original does not know.
+        if function.name == "json"
+            && matches!(call.given(0), Some(Value::Dict(dict)) if !dict.is_mutable())
+        {
+            return Err(squall_yaql::Error::type_error(
+                "Given object is not typeof string.",
+            ));
+        }
         let mut args = jinja::CallArgs::default();
         let mut is_skipped = false;
         for (index, param) in function.params.iter().enumerate() {

@@ -101,13 +101,18 @@ pub(crate) fn plain(data: &Data) -> Data {
 
 fn base64(text: &str) -> Vec<u8> {
     use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.decode(text).unwrap()
+    base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .unwrap()
 }
 
 /// The canonical form of a result.
 pub(crate) fn encode(value: &Value) -> String {
     let list = |items: Vec<Value>| {
-        format!("[{}]", items.iter().map(encode).collect::<Vec<_>>().join(","))
+        format!(
+            "[{}]",
+            items.iter().map(encode).collect::<Vec<_>>().join(",")
+        )
     };
     match value {
         Value::Float(number) if number.is_nan() => r#"{"$t":"float","v":"nan"}"#.into(),
@@ -127,8 +132,16 @@ pub(crate) fn encode(value: &Value) -> String {
         Value::TimeSpan(span) => format!(r#"{{"$t":"timespan","us":{}}}"#, span.micros),
         Value::Regex(regex) => {
             let flags = regex.flags();
-            let letters = [(flags.ignore_case, 'i'), (flags.multi_line, 'm'), (flags.dot_all, 's')];
-            let letters: String = letters.iter().filter(|(set, _)| *set).map(|(_, c)| *c).collect();
+            let letters = [
+                (flags.ignore_case, 'i'),
+                (flags.multi_line, 'm'),
+                (flags.dot_all, 's'),
+            ];
+            let letters: String = letters
+                .iter()
+                .filter(|(set, _)| *set)
+                .map(|(_, c)| *c)
+                .collect();
             let pattern = Data::from(regex.pattern()).to_json();
             format!(r#"{{"$t":"regex","flags":"{letters}","pattern":{pattern}}}"#)
         }
@@ -143,13 +156,48 @@ fn encode_dict(mut entries: Vec<(Value, Value)>) -> String {
     let is_text = |(key, _): &(Value, Value)| matches!(key, Value::String(_));
     if entries.iter().all(is_text) {
         entries.sort_by_key(|(key, _)| key.as_str().map(str::to_owned));
-        let entries = entries.iter().map(|(key, item)| format!("{}:{}", encode(key), encode(item)));
+        let entries = entries
+            .iter()
+            .map(|(key, item)| format!("{}:{}", encode(key), encode(item)));
         return format!("{{{}}}", entries.collect::<Vec<_>>().join(","));
     }
-    let pairs = entries.iter().map(|(key, item)| format!("[{},{}]", encode(key), encode(item)));
+    let pairs = entries
+        .iter()
+        .map(|(key, item)| format!("[{},{}]", encode(key), encode(item)));
     let mut pairs: Vec<String> = pairs.collect();
     pairs.sort();
     format!(r#"{{"$t":"dict","v":[{}]}}"#, pairs.join(","))
+}
+
+/// A result as the workflow corpus writes it: JSON, what JSON can't say as Python's text.
+pub(crate) fn encode_json(value: &Value) -> String {
+    let list = |items: Vec<String>| format!("[{}]", items.join(","));
+    match value {
+        Value::Sequence(items) => list(items.iter().map(|item| encode_json(&item)).collect()),
+        Value::Set(set) => list(set.iter().map(encode_json).collect()),
+        Value::Dict(dict) => {
+            let mut entries: Vec<(String, String)> = dict
+                .iter()
+                .map(|(key, item)| {
+                    let key = match &key {
+                        Value::String(text) => text.to_string(),
+                        Value::Null | Value::Bool(_) => key.to_data().unwrap().to_json(),
+                        other => other.to_python_str().unwrap(),
+                    };
+                    (key, encode_json(&item))
+                })
+                .collect();
+            entries.sort();
+            let entries = entries
+                .iter()
+                .map(|(key, item)| format!("{}:{item}", Data::from(key.as_str()).to_json()));
+            format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
+        }
+        Value::DateTime(_) | Value::TimeSpan(_) => {
+            Data::from(value.to_python_str().unwrap()).to_json()
+        }
+        other => encode(other),
+    }
 }
 
 /// A recorded expectation in the same canonical form.
@@ -161,17 +209,24 @@ pub(crate) fn canonical(data: &Data) -> String {
     };
     match (data, data.get("$t").and_then(Data::as_str)) {
         (_, Some(kind @ ("set" | "dict"))) => {
-            format!(r#"{{"$t":"{kind}","v":[{}]}}"#, sorted(data.get("v").unwrap()))
+            format!(
+                r#"{{"$t":"{kind}","v":[{}]}}"#,
+                sorted(data.get("v").unwrap())
+            )
         }
         (_, Some("tuple")) => canonical(data.get("v").unwrap()),
         (_, Some("iter")) => r#"{"$t":"iter"}"#.to_owned(),
+        (Data::Float(number), _) => encode(&Value::Float(*number)),
         (Data::BigInt(number), _) => format!(r#"{{"$t":"bigint","v":"{number}"}}"#),
         (Data::Dict(dict), kind) => {
             let entries: BTreeMap<_, _> = dict
                 .iter()
                 .filter(|(key, _)| kind.is_none() || &***key != "$t")
                 .map(|(key, item)| {
-                    (key, format!("{}:{}", Data::from(&**key).to_json(), canonical(item)))
+                    (
+                        key,
+                        format!("{}:{}", Data::from(&**key).to_json(), canonical(item)),
+                    )
                 })
                 .collect();
             let mut entries: Vec<String> = entries.into_values().collect();
@@ -181,7 +236,10 @@ pub(crate) fn canonical(data: &Data) -> String {
             format!("{{{}}}", entries.join(","))
         }
         (Data::List(items), _) => {
-            format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(","))
+            format!(
+                "[{}]",
+                items.iter().map(canonical).collect::<Vec<_>>().join(",")
+            )
         }
         (scalar, _) => scalar.to_json(),
     }

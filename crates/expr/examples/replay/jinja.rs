@@ -16,13 +16,19 @@ pub(crate) fn run(replay: &Replay, case: &Value) -> Outcome {
 
 fn evaluate(replay: &Replay, case: &Value) -> Result<Value, Error> {
     let world = World::new(&replay.fixtures, "jinja");
-    let user = Str::from(text(replay.fixtures.get("jinja").unwrap_or(&Value::Null), "user"));
+    let user = Str::from(text(
+        replay.fixtures.get("jinja").unwrap_or(&Value::Null),
+        "user",
+    ));
     let mut variables = Dict::new();
     let mut has_datastore = false;
     match case.get("context") {
         Some(Value::String(name)) if &**name == "@default" => {
             has_datastore = true;
-            let defaults = replay.fixtures.get_path(&["jinja", "default_context"]).unwrap();
+            let defaults = replay
+                .fixtures
+                .get_path(&["jinja", "default_context"])
+                .unwrap();
             variables = defaults.as_dict().unwrap().clone();
         }
         Some(other) => variables = plain(other).as_dict().unwrap().clone(),
@@ -36,7 +42,11 @@ fn evaluate(replay: &Replay, case: &Value) -> Result<Value, Error> {
     Ok(match text(case, "op") {
         "render" => {
             let is_lenient = case.get("allow_undefined").and_then(Value::as_bool) == Some(true);
-            let undefined = if is_lenient { Undefined::Lenient } else { Undefined::Strict };
+            let undefined = if is_lenient {
+                Undefined::Lenient
+            } else {
+                Undefined::Strict
+            };
             Value::from(expressions.render(text(case, "template"), &context, undefined)?)
         }
         "undeclared_variables" => expressions
@@ -51,8 +61,12 @@ fn evaluate(replay: &Replay, case: &Value) -> Result<Value, Error> {
                 None => mapping,
             }
         }
-        "is_jinja_expression" => Value::from(is_jinja_expression(&plain(case.get("value").unwrap()))),
-        "convert_jinja_to_raw_block" => convert_jinja_to_raw_block(&plain(case.get("value").unwrap())),
+        "is_jinja_expression" => {
+            Value::from(is_jinja_expression(&plain(case.get("value").unwrap())))
+        }
+        "convert_jinja_to_raw_block" => {
+            convert_jinja_to_raw_block(&plain(case.get("value").unwrap()))
+        }
         other => panic!("unknown op {other}"),
     })
 }

@@ -3,11 +3,16 @@
 use squall_expr::{Language, context_references};
 use squall_value::{Value, dict};
 
-use crate::data::{canonical, encode, plain, text};
+use crate::data::{canonical, encode, encode_json, plain, text};
 use crate::world::{Workflow, World};
 use crate::{Outcome, Replay};
 
-fn evaluate(replay: &Replay, statement: &Value, data: Value) -> Outcome {
+fn evaluate(
+    replay: &Replay,
+    statement: &Value,
+    data: Value,
+    encode: fn(&squall_yaql::Value) -> String,
+) -> Outcome {
     let orquesta = replay.fixtures.get("orquesta");
     let executions = orquesta.and_then(|orquesta| orquesta.get("task_executions"));
     let workflow = Workflow {
@@ -23,20 +28,32 @@ fn evaluate(replay: &Replay, statement: &Value, data: Value) -> Outcome {
 }
 
 fn errors(replay: &Replay, statement: &Value) -> Value {
-    let errors = replay.expressions.validate(statement).into_iter().map(|invalid| {
-        dict! {
-            "type" => invalid.language.map(Language::name),
-            "expression" => invalid.expression,
-            "message" => invalid.message,
-        }
-    });
+    let errors = replay
+        .expressions
+        .validate(statement)
+        .into_iter()
+        .map(|invalid| {
+            dict! {
+                "type" => invalid.language.map(Language::name),
+                "expression" => invalid.expression,
+                "message" => invalid.message,
+            }
+        });
     dict! { "errors" => errors.collect::<Vec<Value>>() }
 }
 
 fn variables(replay: &Replay, statement: &Value) -> Value {
-    let found = replay.expressions.references(statement).into_iter().map(|reference| {
-        squall_value::list![reference.language.name(), reference.statement, reference.name]
-    });
+    let found = replay
+        .expressions
+        .references(statement)
+        .into_iter()
+        .map(|reference| {
+            squall_value::list![
+                reference.language.name(),
+                reference.statement,
+                reference.name
+            ]
+        });
     found.collect()
 }
 
@@ -57,11 +74,14 @@ pub(crate) fn run(replay: &Replay, case: &Value) -> Outcome {
             let data = match case.get("ctx") {
                 Some(Value::String(name)) => {
                     let name = name.trim_start_matches('@');
-                    replay.fixtures.get_path(&["orquesta", "contexts", name]).cloned()
+                    replay
+                        .fixtures
+                        .get_path(&["orquesta", "contexts", name])
+                        .cloned()
                 }
                 other => other.map(plain),
             };
-            evaluate(replay, &statement, data.unwrap_or_default())
+            evaluate(replay, &statement, data.unwrap_or_default(), encode)
         }
     }
 }
@@ -80,7 +100,11 @@ pub(crate) fn check(replay: &Replay, file: &Value, case: &Value) -> Option<Strin
             let found = match text(case, "lang") {
                 "" => variables(replay, statement),
                 language => {
-                    let language = if language == "yaql" { Language::Yaql } else { Language::Jinja };
+                    let language = if language == "yaql" {
+                        Language::Yaql
+                    } else {
+                        Language::Jinja
+                    };
                     let found = context_references(statement.as_str().unwrap(), language);
                     found.into_iter().map(Value::from).collect()
                 }
@@ -88,14 +112,22 @@ pub(crate) fn check(replay: &Replay, file: &Value, case: &Value) -> Option<Strin
             compare(&found, expect.get("vars").unwrap())
         }
         _ => {
-            let data = case.get("data").or_else(|| file.get("data")).cloned().unwrap_or_default();
-            match (evaluate(replay, statement, data), expect.get("raises")) {
+            let data = case
+                .get("data")
+                .or_else(|| file.get("data"))
+                .cloned()
+                .unwrap_or_default();
+            match (
+                evaluate(replay, statement, data, encode_json),
+                expect.get("raises"),
+            ) {
                 (Outcome::Value(found), None) => {
                     let wanted = canonical(expect.get("value").unwrap());
                     (found != wanted).then(|| format!("got {found}\n    expected {wanted}"))
                 }
                 (Outcome::Error { class, message, .. }, Some(raises)) => {
-                    let is_same = class == text(raises, "type") && message == text(raises, "message");
+                    let is_same =
+                        class == text(raises, "type") && message == text(raises, "message");
                     (!is_same).then(|| {
                         format!("got {class}: {message}\n    expected {}", raises.to_json())
                     })

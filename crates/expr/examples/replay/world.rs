@@ -15,7 +15,10 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(fixtures: &Value, area: &str) -> World {
         World {
-            keys: fixtures.get_path(&[area, "kv"]).cloned().unwrap_or_default(),
+            keys: fixtures
+                .get_path(&[area, "kv"])
+                .cloned()
+                .unwrap_or_default(),
             crypto_key: fixtures.get("crypto_key").cloned().unwrap_or_default(),
             now: "2024-06-01T12:00:00Z".parse().unwrap(),
         }
@@ -26,10 +29,14 @@ impl Host for World {
     fn key(&self, scope: &KeyScope, name: &str, decrypt: bool) -> Result<Option<Value>, HostError> {
         let found = match scope {
             KeyScope::System => self.keys.get_path(&["st2kv.system", name]),
-            KeyScope::User(user) => self.keys.get_path(&["st2kv.user", &format!("{user}:{name}")]),
+            KeyScope::User(user) => self
+                .keys
+                .get_path(&["st2kv.user", &format!("{user}:{name}")]),
         };
         match found.cloned() {
-            Some(Value::String(text)) if decrypt => self.decrypt(&text).map(|text| Some(text.into())),
+            Some(Value::String(text)) if decrypt => {
+                self.decrypt(&text).map(|text| Some(text.into()))
+            }
             other => Ok(other),
         }
     }
@@ -61,7 +68,10 @@ pub(crate) struct Workflow {
 impl Workflow {
     fn current_route(&self) -> usize {
         let route = self.data.get_path(&["__current_task", "route"]);
-        route.and_then(Value::as_int).and_then(|route| usize::try_from(route).ok()).unwrap_or(0)
+        route
+            .and_then(Value::as_int)
+            .and_then(|route| usize::try_from(route).ok())
+            .unwrap_or(0)
     }
 
     /// The latest entry of a task on a route, else on the longest earlier route that leads to it.
@@ -116,15 +126,26 @@ impl Scope for Workflow {
         let missing = || Error::function(format!("Unable to find task execution for \"{task}\"."));
         let (_, entry) = self.entry(task, route).ok_or_else(missing)?;
         let route = entry.get("route").cloned().unwrap_or_default();
-        let workflow = self.data.get_path(&["st2", "workflow_execution_id"]).ok_or_else(missing)?;
+        let workflow = self
+            .data
+            .get_path(&["st2", "workflow_execution_id"])
+            .ok_or_else(missing)?;
         let executions = self.executions.as_list().unwrap_or_default();
         let found = executions.iter().filter(|execution| {
             execution.get("task_id").and_then(Value::as_str) == Some(task)
-                && execution.get("workflow_execution").is_none_or(|id| id == workflow)
-                && ["task_route", "route"].iter().any(|key| execution.get(key) == Some(&route))
+                && execution
+                    .get("workflow_execution")
+                    .is_none_or(|id| id == workflow)
+                && ["task_route", "route"]
+                    .iter()
+                    .any(|key| execution.get(key) == Some(&route))
         });
         let latest = found.max_by_key(|execution| {
-            execution.get("start_timestamp").and_then(Value::as_str).unwrap_or_default().to_owned()
+            execution
+                .get("start_timestamp")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
         });
         let latest = latest.ok_or_else(missing)?;
         let field = |name: &str| latest.get(name).cloned().unwrap_or_default();

@@ -41,9 +41,10 @@ pub(crate) fn compile(pattern: &str, ignore_case: bool) -> Result<Rc<Regex>, Fai
     if pattern.len() > PATTERN_MAX {
         return Err(Failure::Invalid("the pattern is too long".into()));
     }
-    let translated = translate(pattern)?;
+    // The flag stands in the text, so that patterns made of this one keep it.
+    let flag = if ignore_case { "(?i)" } else { "" };
+    let translated = format!("{flag}{}", translate(pattern)?);
     let regex = RegexBuilder::new(&translated)
-        .case_insensitive(ignore_case)
         .backtrack_limit(BACKTRACK_MAX)
         .build()
         .map_err(|error| Failure::Invalid(error.to_string()))?;
@@ -102,8 +103,8 @@ fn translate(pattern: &str) -> Result<String, Failure> {
                     } else {
                         out.push('{');
                     }
-                    out.push_str(&rest[1..length]);
-                    for _ in 1..length {
+                    out.push_str(&rest[1..=length]);
+                    for _ in 0..length {
                         chars.next();
                     }
                 } else {
@@ -180,7 +181,7 @@ fn translate_escape(
     Ok(())
 }
 
-/// The length of `{m}`, `{m,}`, `{,n}` or `{m,n}` up to the closing brace.
+/// Where the closing brace of `{m}`, `{m,}`, `{,n}` or `{m,n}` stands.
 fn quantifier_length(text: &str) -> Option<usize> {
     let end = text.find('}')?;
     let inner = &text[1..end];

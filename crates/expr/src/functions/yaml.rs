@@ -60,6 +60,11 @@ fn is_break(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
+/// What the C emitter takes for printable beyond ASCII: nothing above the basic plane.
+fn is_printable(c: char) -> bool {
+    ('\u{a0}'..='\u{fffd}').contains(&c) && c != '\u{feff}'
+}
+
 fn analyze(text: &str, allow_unicode: bool) -> Analysis {
     let chars: Vec<char> = text.chars().collect();
     if chars.is_empty() {
@@ -88,7 +93,7 @@ fn analyze(text: &str, allow_unicode: bool) -> Analysis {
         };
         has_breaks |= is_break(c);
         let is_plain_ascii = c == '\n' || (' '..='~').contains(&c);
-        let is_unicode = c == '\u{85}' || (c >= '\u{a0}' && c != '\u{feff}' && c < '\u{10ffff}');
+        let is_unicode = c == '\u{85}' || is_printable(c);
         has_special |= !is_plain_ascii && !(is_unicode && allow_unicode);
         if c == ' ' {
             breaks_then_space |= was_break;
@@ -338,7 +343,7 @@ impl Emitter {
         let chars: Vec<char> = text.chars().collect();
         let mut was_space = false;
         for (at, &c) in chars.iter().enumerate() {
-            let is_unicode = c >= '\u{a0}' && c != '\u{feff}' && !is_break(c);
+            let is_unicode = is_printable(c) && !is_break(c);
             let is_plain = (' '..='~').contains(&c) && !matches!(c, '"' | '\\');
             if c == ' ' {
                 let is_inner = at > 0 && at + 1 < chars.len();

@@ -391,7 +391,14 @@ impl<'a> Engine<'a> {
             Outside::Plain(context) => plain_variable(&context, name),
             Outside::Workflow(scope) => workflow_variable(scope, name),
         };
-        let Some(value) = found.or_else(|| Function::global(name).map(Val::Function)) else {
+        let global = || match &**name {
+            "self" => Some(Val::Opaque(
+                "TemplateReference",
+                "<TemplateReference None>".into(),
+            )),
+            name => Function::global(name).map(Val::Function),
+        };
+        let Some(value) = found.or_else(global) else {
             return Val::undefined(format!("'{name}' is undefined"), !self.is_strict);
         };
         self.known.borrow_mut().push((name.clone(), value.clone()));
