@@ -45,6 +45,8 @@ pub(crate) struct Contexts {
     next: VersionId,
     /// Rises when versions are folded together, which outdates every [`Known`].
     folds: u64,
+    /// Setting a name replaces it even if both values are dictionaries.
+    replaces: bool,
 }
 
 /// What a join has already taken, kept while further branches arrive.
@@ -58,6 +60,11 @@ pub(crate) struct Known {
 }
 
 impl Contexts {
+    /// From now on setting a name replaces it, as in action chains.
+    pub(crate) fn replace_values(&mut self) {
+        self.replaces = true;
+    }
+
     pub(crate) fn next_id(&self) -> VersionId {
         self.next
     }
@@ -73,7 +80,11 @@ impl Contexts {
 
     /// All versions, oldest first.
     pub(crate) fn sorted(&self) -> Vec<(VersionId, &Version)> {
-        let mut all: Vec<_> = self.versions.iter().map(|(id, version)| (*id, version)).collect();
+        let mut all: Vec<_> = self
+            .versions
+            .iter()
+            .map(|(id, version)| (*id, version))
+            .collect();
         all.sort_by_key(|(id, _)| *id);
         all
     }
@@ -94,7 +105,13 @@ impl Contexts {
                 (parent.depth + 1, parent.values.clone())
             }
         };
-        overlay(&mut values, &set);
+        if self.replaces {
+            for (name, value) in set.iter() {
+                assign(&mut values, name, value.clone());
+            }
+        } else {
+            overlay(&mut values, &set);
+        }
         if change != id {
             *self.repeats.entry(change).or_insert(1) += 1;
         }
@@ -165,27 +182,34 @@ impl Contexts {
         };
         let version = &self.versions[&id];
         let parent = &self.versions[&parent_id];
-        let is_repeated = self.repeats.contains_key(&parent.change)
-            || self.repeats.contains_key(&version.change);
+        let is_repeated =
+            self.repeats.contains_key(&parent.change) || self.repeats.contains_key(&version.change);
         let can_fold = parent.holders == 0
             && parent.children == 1
             && parent.parent.is_some()
             && !is_repeated
             && version.set.iter().all(|(name, value)| {
-                parent.set.get(name).is_none_or(|below| folds_exactly(below, value))
+                self.replaces
+                    || parent
+                        .set
+                        .get(name)
+                        .is_none_or(|below| folds_exactly(below, value))
             });
         if !can_fold {
             return;
         }
-        let parent = self.versions.remove(&parent_id).expect("it was looked at above");
+        let parent = self
+            .versions
+            .remove(&parent_id)
+            .expect("it was looked at above");
         let version = self.versions.get_mut(&id).expect("it was looked at above");
         let mut set = parent.set;
         let upper = std::mem::take(&mut version.set);
         let lower = Arc::make_mut(&mut set);
         for (name, value) in upper.iter() {
             let merged = match lower.get(name) {
-                Some(below) => merge(below, value),
-                None => value.clone(),
+                Some(below) if !self.replaces => merge(below, value),
+                _ => value.clone(),
             };
             lower.insert(name.clone(), merged);
         }
@@ -198,9 +222,16 @@ impl Contexts {
         self.folds += 1;
     }
 
-    /// The value of a name.
-    pub(crate) fn value(&self, id: VersionId, name: &str) -> Option<&Value> {
-        self.versions.get(&id)?.values.get(name).map(|(_, value)| value)
+    /// What was set on the way from the initial variables to a version, oldest first.
+    pub(crate) fn changes(&self, id: VersionId) -> Vec<&Dict> {
+        let mut changes: Vec<&Dict> = Vec::new();
+        let mut at = self.versions.get(&id);
+        while let Some((version, parent)) = at.and_then(|at| Some((at, at.parent?))) {
+            changes.push(&version.set);
+            at = self.versions.get(&parent);
+        }
+        changes.reverse();
+        changes
     }
 
     /// The values of a version; sharing them costs nothing.
@@ -233,8 +264,9 @@ impl Contexts {
         let mut missing = Vec::new();
         let mut at = Some(from);
         while let Some((id, version)) = at.and_then(|id| Some((id, self.versions.get(&id)?))) {
-            while let Some((seen, below)) =
-                state.cursor.and_then(|id| Some((id, self.versions.get(&id)?)))
+            while let Some((seen, below)) = state
+                .cursor
+                .and_then(|id| Some((id, self.versions.get(&id)?)))
             {
                 if below.depth < version.depth {
                     break;
@@ -263,6 +295,12 @@ impl Known {
         self.versions.insert(id);
         self.changes.insert(change);
     }
+}
+
+/// Sets one name, whatever it was.
+pub(crate) fn assign(values: &mut Values, name: &Str, value: Value) {
+    let place = values.get(name).map_or(values.len(), |(place, _)| *place);
+    values.insert(name.clone(), (place, value));
 }
 
 /// Sets the names of `set`: dictionaries are merged key by key, everything else is replaced.
@@ -316,9 +354,11 @@ pub(crate) fn merge(below: &Value, above: &Value) -> Value {
 /// replaces, folded it would merge with what lies deeper.
 fn folds_exactly(below: &Value, above: &Value) -> bool {
     match (below, above) {
-        (Value::Dict(lower), Value::Dict(upper)) => upper
-            .iter()
-            .all(|(key, value)| lower.get(key).is_none_or(|known| folds_exactly(known, value))),
+        (Value::Dict(lower), Value::Dict(upper)) => upper.iter().all(|(key, value)| {
+            lower
+                .get(key)
+                .is_none_or(|known| folds_exactly(known, value))
+        }),
         (_, Value::Dict(_)) => false,
         _ => true,
     }

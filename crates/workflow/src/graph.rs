@@ -76,6 +76,28 @@ impl Graph {
             .filter(|name| !references.contains_key(&***name))
             .collect();
         starts.sort();
+        graph.reach(tasks, &starts);
+        graph.mark_cycles();
+        for (node, name) in graph.nodes.iter_mut().zip(&graph.names) {
+            let is_referenced_again = references.get(&**name).is_some_and(|count| *count > 1);
+            node.is_split = is_referenced_again && node.barrier.is_none() && !node.in_cycle;
+        }
+        graph.collect_splits();
+        graph
+    }
+
+    /// The graph of tasks that begin with one of them and never run side by side, so that no routes
+    /// have to be told apart.
+    pub(crate) fn from_root(tasks: &IndexMap<Str, Task>, root: Option<&Str>) -> Graph {
+        let mut graph = Graph::default();
+        graph.reach(tasks, &root.into_iter().collect::<Vec<_>>());
+        graph.mark_cycles();
+        graph
+    }
+
+    /// Adds what can be reached from these tasks, breadth first.
+    fn reach(&mut self, tasks: &IndexMap<Str, Task>, starts: &[&Str]) {
+        let graph = self;
         let mut queue: VecDeque<usize> = starts.iter().map(|name| graph.node(name)).collect();
         graph.roots = queue.iter().copied().collect();
         while let Some(node) = queue.pop_front() {
@@ -88,13 +110,6 @@ impl Graph {
             graph.add_edges(node, task);
             queue.extend(known..graph.names.len());
         }
-        graph.mark_cycles();
-        for (node, name) in graph.nodes.iter_mut().zip(&graph.names) {
-            let is_referenced_again = references.get(&**name).is_some_and(|count| *count > 1);
-            node.is_split = is_referenced_again && node.barrier.is_none() && !node.in_cycle;
-        }
-        graph.collect_splits();
-        graph
     }
 
     fn node(&mut self, name: &Str) -> usize {

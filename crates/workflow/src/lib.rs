@@ -1,5 +1,6 @@
 //! The conductor: Orquesta and action chains as a pure state machine.
 
+mod chain;
 mod conductor;
 mod context;
 pub mod definition;

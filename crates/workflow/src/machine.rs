@@ -299,9 +299,7 @@ pub fn workflow_on_task(
         (Running | Resuming | Pausing, Canceled) => either(Canceling, Canceled),
         (Pausing, Pending | Paused | Retrying) => either(Pausing, Paused),
         (Paused, Running | Resuming) | (Resuming, Running) => Some(Running),
-        (Canceling, Pending | Paused | Retrying | Canceled | Failed) => {
-            either(Canceling, Canceled)
-        }
+        (Canceling, Pending | Paused | Retrying | Canceled | Failed) => either(Canceling, Canceled),
         _ => None,
     };
     Ok(to)

@@ -302,7 +302,10 @@ impl Piece {
             Piece::ErrorsRemoved { task } => encode!["forgive", task.clone()],
             Piece::Rerun { entries } => encode![
                 "rerun",
-                entries.iter().map(|entry| Value::from(*entry)).collect::<Value>()
+                entries
+                    .iter()
+                    .map(|entry| Value::from(*entry))
+                    .collect::<Value>()
             ],
             Piece::Output { output } => encode!["output", output.clone()],
             Piece::Counters {
@@ -475,9 +478,10 @@ impl Parts<'_> {
             "held" => Piece::Held {
                 entry: self.size(0)?,
                 held: match self.0.get(1)? {
-                    Value::List(pair) => {
-                        Some((pair.first()?.clone(), Status::parse(pair.get(1)?.as_str()?)?))
-                    }
+                    Value::List(pair) => Some((
+                        pair.first()?.clone(),
+                        Status::parse(pair.get(1)?.as_str()?)?,
+                    )),
                     _ => None,
                 },
             },

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use squall_value::{Str, Value};
 
 use crate::context::{Contexts, Known, VersionId};
-use crate::definition::Definition;
+use crate::definition::{Definition, Language};
 use crate::piece::{EntryPiece, Piece, StagedPiece};
 use crate::status::{self, Status};
 
@@ -158,6 +158,9 @@ impl State {
                 self.inputs = inputs.clone();
                 self.context = context.clone();
                 self.timeout = *timeout;
+                if definition.language == Language::Chain {
+                    self.contexts.replace_values();
+                }
             }
             Piece::Version { id, parent, set } => {
                 self.contexts.add(*id, *parent, *id, set.clone());
@@ -222,7 +225,10 @@ impl State {
         };
         if is_first {
             for (target, _) in joins_after(definition, node) {
-                self.arrivals.entry((target, piece.route)).or_default().entered += 1;
+                self.arrivals
+                    .entry((target, piece.route))
+                    .or_default()
+                    .entered += 1;
             }
         }
         self.contexts.hold(piece.version);
@@ -258,7 +264,9 @@ impl State {
             self.counts.remove(entry.status);
         }
         for (target, edges) in joins_after(definition, entry.node) {
-            if edges.clone().any(|edge| entry.next.get(edge) == Some(&Some(true)))
+            if edges
+                .clone()
+                .any(|edge| entry.next.get(edge) == Some(&Some(true)))
                 && let Some(arrivals) = self.arrivals.get_mut(&(target, entry.route))
             {
                 arrivals.taken -= 1;
@@ -278,9 +286,13 @@ impl State {
     fn change_entry(&mut self, definition: &Definition, piece: &Piece) -> Result<(), String> {
         const MISSING: &str = "an unknown entry";
         match piece {
-            Piece::EntryStatus { entry: index, status } => {
+            Piece::EntryStatus {
+                entry: index,
+                status,
+            } => {
                 let entry = self.entries.get_mut(index).ok_or(MISSING)?;
-                if entry.held.is_none() && self.latest.get(&(entry.node, entry.route)) == Some(index)
+                if entry.held.is_none()
+                    && self.latest.get(&(entry.node, entry.route)) == Some(index)
                 {
                     self.counts.remove(entry.status);
                     self.counts.add(*status);
@@ -308,7 +320,10 @@ impl State {
                     && !taken_to(definition, entry, target);
                 entry.next[*edge] = Some(*taken);
                 if counts {
-                    self.arrivals.entry((target, entry.route)).or_default().taken += 1;
+                    self.arrivals
+                        .entry((target, entry.route))
+                        .or_default()
+                        .taken += 1;
                 }
             }
             Piece::Terminal {
@@ -355,7 +370,10 @@ impl State {
     }
 
     fn stage(&mut self, definition: &Definition, piece: &StagedPiece) -> Result<(), String> {
-        let node = definition.graph.find(&piece.task).ok_or("an unknown task")?;
+        let node = definition
+            .graph
+            .find(&piece.task)
+            .ok_or("an unknown task")?;
         let key = (node, piece.route);
         if let Some(old) = self.staged_by_task.get(&key).copied() {
             self.unstage(old);
@@ -453,13 +471,17 @@ impl State {
         let staged = self.staged.get(&id);
         let is_ready = staged.is_some_and(|staged| staged.ready && !staged.is_completed);
         let has_work = staged.is_some_and(|staged| {
-            staged.items.as_ref().is_none_or(|items| {
-                !items.unset.is_empty() || items.statuses.is_empty()
-            })
+            staged
+                .items
+                .as_ref()
+                .is_none_or(|items| !items.unset.is_empty() || items.statuses.is_empty())
         });
         put(&mut self.ready, is_ready);
         put(&mut self.pollable, is_ready && has_work);
-        put(&mut self.waiting, staged.is_some_and(|staged| !staged.ready));
+        put(
+            &mut self.waiting,
+            staged.is_some_and(|staged| !staged.ready),
+        );
         put(
             &mut self.run_on_fail,
             is_ready && staged.is_some_and(|staged| staged.run_on_fail),
@@ -468,7 +490,10 @@ impl State {
 
     fn add_error(&mut self, entry: Value) {
         let hash = hash(&entry);
-        self.error_places.entry(hash).or_default().push(self.errors.len());
+        self.error_places
+            .entry(hash)
+            .or_default()
+            .push(self.errors.len());
         self.errors.push(entry);
     }
 
@@ -518,7 +543,11 @@ impl State {
         for (id, staged) in &self.staged {
             dump_staged(definition, *id, staged, &mut pieces);
         }
-        let errors = self.errors.iter().cloned().map(|entry| Piece::Error { entry });
+        let errors = self
+            .errors
+            .iter()
+            .cloned()
+            .map(|entry| Piece::Error { entry });
         pieces.extend(errors);
         pieces.extend(self.log.iter().cloned().map(|entry| Piece::Log { entry }));
         let reruns = self.reruns.iter().cloned();
@@ -644,10 +673,7 @@ fn dump_staged(definition: &Definition, id: u64, staged: &Staged, pieces: &mut V
 
 /// The joins after a task, each with the positions of the edges that lead there. Edges are sorted by
 /// target, so those positions are neighbours.
-fn joins_after(
-    definition: &Definition,
-    node: usize,
-) -> Vec<(usize, std::ops::Range<usize>)> {
+fn joins_after(definition: &Definition, node: usize) -> Vec<(usize, std::ops::Range<usize>)> {
     let graph = &definition.graph;
     let mut joins: Vec<(usize, std::ops::Range<usize>)> = Vec::new();
     for (position, edge) in graph.outgoing(node).enumerate() {

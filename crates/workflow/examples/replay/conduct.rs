@@ -14,13 +14,18 @@ use super::expr::Table;
 
 /// What differs.
 pub(crate) fn run(case: &Value) -> Vec<String> {
-    let text = case.get("workflow").and_then(Value::as_str).unwrap_or_default();
+    let text = case
+        .get("workflow")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let definition = match Definition::parse(text) {
         Ok(definition) => Arc::new(definition),
         Err(problems) => return vec![format!("not readable: {problems:?}")],
     };
     let expressions = Expressions::default();
-    let keys = case.get("functions").and_then(|functions| functions.get("st2kv"));
+    let keys = case
+        .get("functions")
+        .and_then(|functions| functions.get("st2kv"));
     let table = Table {
         keys: keys.and_then(Value::as_dict).cloned().unwrap_or_default(),
     };
@@ -43,7 +48,10 @@ pub(crate) fn run(case: &Value) -> Vec<String> {
         failures: Vec::new(),
     };
     replay.keep_pieces();
-    let steps = case.get("steps").and_then(Value::as_list).unwrap_or_default();
+    let steps = case
+        .get("steps")
+        .and_then(Value::as_list)
+        .unwrap_or_default();
     for (index, step) in steps.iter().enumerate() {
         let place = format!("step {index} {}", without(step, "expect").to_json());
         replay.step(&place, step);
@@ -98,7 +106,8 @@ impl Replay<'_> {
         for piece in self.conductor.take_pieces() {
             let encoded = piece.to_value();
             if Piece::from_value(&encoded).as_ref() != Some(&piece) {
-                self.failures.push(format!("a piece does not survive encoding: {encoded:?}"));
+                self.failures
+                    .push(format!("a piece does not survive encoding: {encoded:?}"));
             }
             self.show(&piece);
             self.pieces.push(encoded);
@@ -120,7 +129,9 @@ impl Replay<'_> {
             Piece::Transition { entry, edge, taken } => {
                 let shown = &mut self.sequence[*entry];
                 let id = self.conductor.definition().transition_id(&shown.id, *edge);
-                shown.next.insert(id.expect("the edge is there").clone(), *taken);
+                shown
+                    .next
+                    .insert(id.expect("the edge is there").clone(), *taken);
             }
             _ => {}
         }
@@ -134,7 +145,8 @@ impl Replay<'_> {
         match (expect.get("raises"), &raised) {
             (None, Some(error)) => self.failures.push(format!("{place}: refused: {error}")),
             (Some(raises), None) => {
-                self.failures.push(format!("{place}: not refused, expected {raises:?}"));
+                self.failures
+                    .push(format!("{place}: not refused, expected {raises:?}"));
             }
             _ => {}
         }
@@ -150,10 +162,16 @@ impl Replay<'_> {
             self.compare(place, "next", expected, &got);
         }
         self.check_tasks(place, expect.get("tasks"));
-        let expected = expect.get("errors").cloned().unwrap_or_else(|| self.errors.clone());
+        let expected = expect
+            .get("errors")
+            .cloned()
+            .unwrap_or_else(|| self.errors.clone());
         self.check_errors(place, &expected);
         self.errors = expected;
-        let expected = expect.get("output").cloned().unwrap_or_else(|| self.output.clone());
+        let expected = expect
+            .get("output")
+            .cloned()
+            .unwrap_or_else(|| self.output.clone());
         let got = self.conductor.output().clone();
         self.compare(place, "output", &expected, &got);
         self.output = expected;
@@ -175,9 +193,11 @@ impl Replay<'_> {
             "next" => {
                 *next = Some(self.conductor.next_tasks(world));
                 let again = self.conductor.next_tasks(world);
-                let same = |list: &[TaskRequest]| -> Value { list.iter().map(request_value).collect() };
+                let same =
+                    |list: &[TaskRequest]| -> Value { list.iter().map(request_value).collect() };
                 if next.as_deref().map(same) != Some(same(&again)) {
-                    self.failures.push("asking again gives other tasks".to_owned());
+                    self.failures
+                        .push("asking again gives other tasks".to_owned());
                 }
                 Ok(())
             }
@@ -210,7 +230,10 @@ impl Replay<'_> {
                 message: text("message").to_owned(),
                 task: step.get("task").and_then(Value::as_str).map(Str::from),
                 route: step.get("route").map(|_| number("route")),
-                transition: step.get("transition").and_then(Value::as_str).map(Str::from),
+                transition: step
+                    .get("transition")
+                    .and_then(Value::as_str)
+                    .map(Str::from),
                 result: value("result").unwrap_or_default(),
                 data: value("data").unwrap_or_default(),
             }),
@@ -273,7 +296,12 @@ impl Replay<'_> {
         self.check_errors("final", &get("errors"));
         let routes: Value = (0..self.conductor.routes_len())
             .filter_map(|route| self.conductor.route(route))
-            .map(|route| route.iter().map(|id| Value::from(id.clone())).collect::<Value>())
+            .map(|route| {
+                route
+                    .iter()
+                    .map(|id| Value::from(id.clone()))
+                    .collect::<Value>()
+            })
             .collect();
         self.compare("final", "routes", &get("routes"), &routes);
         let got: Value = self
@@ -296,7 +324,10 @@ impl Replay<'_> {
             .iter()
             .map(|entry| {
                 let get = |key: &str| entry.get(key).cloned().unwrap_or_default();
-                let status = entry.get("status").and_then(Value::as_str).unwrap_or("null");
+                let status = entry
+                    .get("status")
+                    .and_then(Value::as_str)
+                    .unwrap_or("null");
                 squall_value::dict! {
                     "id" => get("id"),
                     "route" => get("route"),
@@ -311,7 +342,10 @@ impl Replay<'_> {
 }
 
 fn rerun_requests(step: &Value) -> Vec<RerunRequest> {
-    let tasks = step.get("tasks").and_then(Value::as_list).unwrap_or_default();
+    let tasks = step
+        .get("tasks")
+        .and_then(Value::as_list)
+        .unwrap_or_default();
     tasks
         .iter()
         .map(|task| RerunRequest {
@@ -362,7 +396,11 @@ fn same_error(expected: &Value, got: &Value) -> bool {
         return false;
     }
     let message = |entry: &Value| -> String {
-        entry.get("message").and_then(Value::as_str).unwrap_or_default().to_owned()
+        entry
+            .get("message")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     };
     let (expected, got) = (message(expected), message(got));
     if expected == got {
@@ -371,10 +409,15 @@ fn same_error(expected: &Value, got: &Value) -> bool {
     let Some((class, rest)) = expected.split_once(": ") else {
         return false;
     };
-    let has_class = got.split_once(": ").is_some_and(|(other, _)| other == class);
+    let has_class = got
+        .split_once(": ")
+        .is_some_and(|(other, _)| other == class);
     let expression = rest
         .split_once("expression '")
-        .and_then(|(_, rest)| rest.split_once("'. ").or_else(|| rest.split_once("' from context")))
+        .and_then(|(_, rest)| {
+            rest.split_once("'. ")
+                .or_else(|| rest.split_once("' from context"))
+        })
         .map_or("", |(expression, _)| expression);
     has_class && got.contains(expression)
 }

@@ -39,7 +39,9 @@ pub(crate) fn replay(
     for file in files(path)? {
         let text = std::fs::read_to_string(&file)?;
         match json::read(&text) {
-            Ok(case) if case.get("kind").is_some() => one(&file, &case, &differences, counts, report),
+            Ok(case) if case.get("kind").is_some() => {
+                one(&file, &case, &differences, counts, report)
+            }
             Ok(_) => {}
             Err(error) => {
                 counts.failed += 1;
@@ -59,7 +61,10 @@ fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
         let path = entry?.path();
         if path.is_dir() {
             found.extend(files(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "json") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
             found.push(path);
         }
     }

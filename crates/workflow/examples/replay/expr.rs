@@ -60,7 +60,10 @@ impl Data<'_> {
     }
 
     fn route(&self, route: usize) -> Vec<Value> {
-        let routes = self.data.get("__state").and_then(|state| state.get("routes"));
+        let routes = self
+            .data
+            .get("__state")
+            .and_then(|state| state.get("routes"));
         let routes = routes.and_then(Value::as_list).unwrap_or_default();
         let route = routes.get(route).and_then(Value::as_list);
         route.unwrap_or_default().to_vec()
@@ -74,7 +77,11 @@ impl Scope for Data<'_> {
 
     fn variables(&self) -> Arc<Dict> {
         let visible = self.data.iter().filter(|(name, _)| !name.starts_with("__"));
-        Arc::new(visible.map(|(name, value)| (name.clone(), value.clone())).collect())
+        Arc::new(
+            visible
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+        )
     }
 
     fn current_task(&self) -> Option<CurrentTask> {
@@ -104,7 +111,9 @@ impl Scope for Data<'_> {
     }
 
     fn task(&self, task: &str, _: Option<usize>) -> Result<Value, Error> {
-        Err(Error::function(format!("Unable to find task execution for \"{task}\".")))
+        Err(Error::function(format!(
+            "Unable to find task execution for \"{task}\"."
+        )))
     }
 
     fn item(&self) -> Option<Value> {
@@ -121,7 +130,10 @@ pub(crate) fn run(case: &Value) -> Vec<String> {
     let expressions = Expressions::default();
     let empty = Value::empty_dict();
     let shared = case.get("data").unwrap_or(&empty);
-    let rows = case.get("cases").and_then(Value::as_list).unwrap_or_default();
+    let rows = case
+        .get("cases")
+        .and_then(Value::as_list)
+        .unwrap_or_default();
     let mut failures = Vec::new();
     for row in rows {
         let data = row.get("data").unwrap_or(shared);
@@ -172,7 +184,11 @@ fn one(expressions: &Expressions, row: &Value, data: &Dict) -> Option<String> {
         }
         _ => return Some("unknown op".to_owned()),
     };
-    let same = match (expect.get("raises"), expect.get("errors"), expect.get("value")) {
+    let same = match (
+        expect.get("raises"),
+        expect.get("errors"),
+        expect.get("value"),
+    ) {
         (Some(_), _, _) => got.get("raises").is_some(),
         (_, Some(errors), _) => {
             let count = errors.as_list().unwrap_or_default().len();
@@ -201,7 +217,10 @@ fn alike(got: &Value, expected: &Value) -> bool {
                 texts
             };
             got.len() == expected.len()
-                && (got.iter().zip(expected.iter()).all(|(got, expected)| alike(got, expected))
+                && (got
+                    .iter()
+                    .zip(expected.iter())
+                    .all(|(got, expected)| alike(got, expected))
                     || sorted(got) == sorted(expected))
         }
         (Value::Dict(got), Value::Dict(expected)) => {

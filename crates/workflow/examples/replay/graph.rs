@@ -5,7 +5,10 @@ use squall_workflow::Definition;
 
 /// What differs.
 pub(crate) fn run(case: &Value) -> Vec<String> {
-    let text = case.get("workflow").and_then(Value::as_str).unwrap_or_default();
+    let text = case
+        .get("workflow")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let definition = match Definition::parse(text) {
         Ok(definition) => definition,
         Err(problems) => return vec![format!("not readable: {problems:?}")],

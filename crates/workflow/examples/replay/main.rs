@@ -23,7 +23,8 @@ fn main() -> ExitCode {
     }
     let mut counts = corpus::Counts::default();
     for path in &paths {
-        if let Err(error) = corpus::replay(path, &mut counts, &mut |failure| println!("{failure}")) {
+        if let Err(error) = corpus::replay(path, &mut counts, &mut |failure| println!("{failure}"))
+        {
             println!("{}: {error}", path.display());
             counts.failed += 1;
         }

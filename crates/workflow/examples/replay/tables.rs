@@ -44,13 +44,13 @@ struct Check<'a> {
 impl Check<'_> {
     fn compare(&mut self, place: &str, from: Status, expected: &str, got: &str) {
         // A status that stays is written down in some tables and left out in others.
-        let expected = if expected == from.as_str() { "" } else { expected };
-        let refused = expected.starts_with('!') || expected.contains("raises");
-        let same = if refused {
-            got == "!"
+        let expected = if expected == from.as_str() {
+            ""
         } else {
-            expected == got
+            expected
         };
+        let refused = expected.starts_with('!') || expected.contains("raises");
+        let same = if refused { got == "!" } else { expected == got };
         let table = place.split(' ').next().unwrap_or_default();
         let is_listed = self.differences.keys().any(|name| {
             name.strip_prefix("status-tables: ")
@@ -70,7 +70,11 @@ pub(crate) fn run(case: &Value, differences: &BTreeMap<String, String>) -> Vec<S
         failures: Vec::new(),
     };
     let table = |name: &str| case.get(name).cloned().unwrap_or_default();
-    task_tables(&mut check, &table("task_on_action_event"), &table("task_on_item_event"));
+    task_tables(
+        &mut check,
+        &table("task_on_action_event"),
+        &table("task_on_item_event"),
+    );
     request_tables(
         &mut check,
         &table("task_on_workflow_request"),
@@ -91,8 +95,8 @@ fn task_tables(check: &mut Check<'_>, on_action: &Value, on_item: &Value) {
     ];
     for from in ALL {
         for event in ALL.into_iter().filter(|event| *event != Status::Unset) {
-            let got = task_on_action(from, event)
-                .map_or_else(|_| "!".to_owned(), |to| change(from, to));
+            let got =
+                task_on_action(from, event).map_or_else(|_| "!".to_owned(), |to| change(from, to));
             let place = format!("task_on_action_event {from} {event}");
             let expected = cell(on_action, from, event.as_str(), "");
             check.compare(&place, from, &expected, &got);

@@ -212,8 +212,9 @@ impl Conductor {
         let result = match event {
             Event::Action { status, .. } => machine::task_on_action(from, *status),
             Event::Command(command) => machine::task_on_command(from, *command),
-            Event::TimedOut => Ok((!from.is_completed() && from != Status::Unset)
-                .then_some(Status::Failed)),
+            Event::TimedOut => {
+                Ok((!from.is_completed() && from != Status::Unset).then_some(Status::Failed))
+            }
             Event::Item { item, status, .. } => {
                 let others = items.and_then(|items| others(items, *item));
                 let others = others.ok_or_else(|| Refusal::UnknownItem {
@@ -390,7 +391,11 @@ impl Conductor {
     /// What `result()` gives.
     fn task_result(&self, node: usize, event: &Event) -> Value {
         let name = self.name(node);
-        let has_items = self.definition.tasks.get(name).is_some_and(|task| task.with.is_some());
+        let has_items = self
+            .definition
+            .tasks
+            .get(name)
+            .is_some_and(|task| task.with.is_some());
         let result = match event {
             Event::Item { accumulated, .. } => accumulated.clone().unwrap_or_default(),
             other => other.result(),
@@ -455,7 +460,10 @@ impl Conductor {
         let Some((id, staged)) = self.state.staged(node, route) else {
             return;
         };
-        let is_running = staged.items.as_ref().is_some_and(|items| items.counts.active() > 0);
+        let is_running = staged
+            .items
+            .as_ref()
+            .is_some_and(|items| items.counts.active() > 0);
         let has_items = self
             .definition
             .tasks

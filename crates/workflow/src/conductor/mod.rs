@@ -196,7 +196,10 @@ impl Conductor {
     pub fn tasks(&self) -> Vec<TaskState> {
         let mut latest: Vec<usize> = self.state.latest.values().copied().collect();
         latest.sort_unstable();
-        latest.into_iter().filter_map(|index| self.task_state(index)).collect()
+        latest
+            .into_iter()
+            .filter_map(|index| self.task_state(index))
+            .collect()
     }
 
     /// The failed tasks that wait for a decision.
@@ -262,6 +265,18 @@ impl Conductor {
         let entry = entry.to_value();
         if !self.state.has_error(&entry) {
             self.record(Piece::Error { entry });
+        }
+    }
+
+    /// The user for whom the run was asked, as the parent context has it.
+    fn user(&self) -> Option<&Str> {
+        let context = &self.state.context;
+        match context
+            .get_path(&["st2", "user"])
+            .or_else(|| context.get("user"))
+        {
+            Some(Value::String(user)) => Some(user),
+            _ => None,
         }
     }
 

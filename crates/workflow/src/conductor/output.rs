@@ -4,18 +4,30 @@ use squall_value::{Dict, Value};
 
 use super::scope::View;
 use super::{Conductor, LogEntry, World};
+use crate::chain;
 use crate::context::{self, Values};
+use crate::definition::Language;
 use crate::piece::Piece;
 use crate::status::Status;
 
 impl Conductor {
     /// Renders the output once the workflow has ended, whichever way, and returns it. Before that,
-    /// and when the workflow has no output, it is null.
+    /// and when the workflow has no output, it is null. The output of an action chain is what its
+    /// tasks have published.
     ///
     /// Entries that can't be rendered are left out and logged; a workflow that had succeeded fails
     /// then.
     pub fn render_output(&mut self, world: World<'_>) -> Value {
         if !self.state.status.is_completed() || !self.state.output.is_null() {
+            return self.state.output.clone();
+        }
+        if self.definition.language == Language::Chain {
+            let values = self.final_values();
+            if let Some((_, published)) = values.get(chain::PUBLISHED) {
+                self.record(Piece::Output {
+                    output: published.clone(),
+                });
+            }
             return self.state.output.clone();
         }
         let mut output = Dict::new();
@@ -48,7 +60,8 @@ impl Conductor {
     }
 
     /// The variables at the end of all branches, merged in the order in which their last tasks
-    /// started. A branch adds what it has changed, not what it inherited.
+    /// started. As in the reference engine a branch brings all that was set on its way, also what
+    /// another one has set anew since.
     fn final_values(&self) -> Values {
         let mut terminals = self
             .state
@@ -60,15 +73,9 @@ impl Conductor {
         };
         let contexts = &self.state.contexts;
         let mut values = contexts.values(first.version);
-        let mut known = None;
         for entry in terminals {
-            for of in contexts.missing(first.version, entry.version, &mut known) {
-                if let Some(version) = contexts.get(of) {
-                    context::overlay(&mut values, &version.set);
-                    if let Some(known) = known.as_mut() {
-                        known.extend(of, version.change);
-                    }
-                }
+            for set in contexts.changes(entry.version) {
+                context::overlay(&mut values, set);
             }
         }
         values

@@ -8,8 +8,9 @@ use squall_value::{Dict, Str, Value};
 
 use super::scope::View;
 use super::{Conductor, LogEntry, World};
+use crate::chain;
 use crate::context::{self, Values};
-use crate::definition::{Items, Task};
+use crate::definition::{Items, Language, Task};
 use crate::piece::Piece;
 use crate::state::Staged;
 use crate::status::Status;
@@ -104,8 +105,7 @@ impl Conductor {
                 Err(message) => {
                     is_failed = true;
                     let staged = &self.state.staged[&id];
-                    let entry =
-                        LogEntry::error(message).at(self.name(staged.node), staged.route);
+                    let entry = LogEntry::error(message).at(self.name(staged.node), staged.route);
                     self.add_error(&entry);
                 }
             }
@@ -143,6 +143,9 @@ impl Conductor {
         };
         let mut fresh = None;
         match &task.with {
+            None if self.definition.language == Language::Chain => {
+                request.actions.push(self.chain_action(name, task, &view)?);
+            }
             None => {
                 let action = render_action(task, &view, None).map_err(text)?;
                 request.actions.push(action);
@@ -166,6 +169,40 @@ impl Conductor {
         })
     }
 
+    fn chain_action(
+        &self,
+        name: &Str,
+        task: &Task,
+        view: &View<'_>,
+    ) -> Result<ActionRequest, String> {
+        let source = |template: &Option<crate::Template>| {
+            template
+                .as_ref()
+                .map_or(Value::Null, |template| template.source().clone())
+        };
+        let input = match source(&task.input) {
+            Value::Dict(input) => {
+                let rendered = chain::render(
+                    &self.definition,
+                    view.world,
+                    &view.values,
+                    self.user(),
+                    &input,
+                );
+                let rendered = rendered.map_err(|error| {
+                    format!("Failed to run task \"{name}\". Parameter rendering failed. {error}")
+                })?;
+                Value::from(rendered)
+            }
+            other => other,
+        };
+        Ok(ActionRequest {
+            action: source(&task.action),
+            input,
+            item: None,
+        })
+    }
+
     /// The items of a task, evaluated once.
     fn items(
         &self,
@@ -176,7 +213,11 @@ impl Conductor {
         if let Some(items) = &staged.items {
             return Ok(items.values.clone());
         }
-        match with.list.evaluate(view.world.expressions, view).map_err(text)? {
+        match with
+            .list
+            .evaluate(view.world.expressions, view)
+            .map_err(text)?
+        {
             Value::List(items) if with.names.is_empty() => Ok(items),
             Value::List(items) => {
                 let named = items.iter().map(|item| name_members(&with.names, item));
@@ -204,7 +245,10 @@ impl Conductor {
         let concurrency = match concurrency {
             None => None,
             Some(concurrency) => {
-                match concurrency.evaluate(view.world.expressions, view).map_err(text)? {
+                match concurrency
+                    .evaluate(view.world.expressions, view)
+                    .map_err(text)?
+                {
                     Value::Null => None,
                     Value::Int(count) => Some(count.max(1)),
                     Value::Bool(_) => Some(1),
@@ -238,17 +282,14 @@ impl Conductor {
     fn choose_items(&self, id: u64, mut request: TaskRequest) -> TaskRequest {
         let staged = &self.state.staged[&id];
         if let Some(items) = &staged.items {
-            request.actions.truncate(capacity(request.concurrency, items.counts.active()));
+            request
+                .actions
+                .truncate(capacity(request.concurrency, items.counts.active()));
         }
         request
     }
 
-    fn delay(
-        &self,
-        staged: &Staged,
-        task: &Task,
-        view: &View<'_>,
-    ) -> Result<Option<i64>, String> {
+    fn delay(&self, staged: &Staged, task: &Task, view: &View<'_>) -> Result<Option<i64>, String> {
         let own = match &task.delay {
             None => None,
             Some(delay) => match delay.evaluate(view.world.expressions, view).map_err(text)? {
@@ -269,7 +310,9 @@ impl Conductor {
 fn capacity(concurrency: Option<i64>, active: usize) -> usize {
     match concurrency {
         None => usize::MAX,
-        Some(count) => usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(active),
+        Some(count) => usize::try_from(count)
+            .unwrap_or(usize::MAX)
+            .saturating_sub(active),
     }
 }
 
@@ -311,12 +354,17 @@ fn seconds(
     let Some(template) = template else {
         return Ok(None);
     };
-    match template.evaluate(view.world.expressions, view).map_err(text)? {
+    match template
+        .evaluate(view.world.expressions, view)
+        .map_err(text)?
+    {
         Value::Null => Ok(None),
         Value::Int(seconds) if seconds > 0 => Ok(Some(seconds)),
         other => {
             let shown = squall_value::python::repr(&other);
-            Err(format!("ValueError: The {what} is a number of seconds, not {shown}."))
+            Err(format!(
+                "ValueError: The {what} is a number of seconds, not {shown}."
+            ))
         }
     }
 }

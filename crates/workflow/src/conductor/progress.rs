@@ -35,7 +35,11 @@ impl Conductor {
         }
         // To the workflow, a task whose time was up or whose worker was lost has failed; the
         // reference engine breaks down where that happens before the task ran.
-        let status = if status.is_abended() { Status::Failed } else { status };
+        let status = if status.is_abended() {
+            Status::Failed
+        } else {
+            status
+        };
         let change = TaskChange {
             status,
             is_remediated: has_next || has_join_next,

@@ -169,7 +169,11 @@ impl Conductor {
             .state
             .staged(node, route)
             .and_then(|(id, staged)| Some((id, staged.items.clone()?)));
-        let has_items = self.definition.tasks.get(&name).is_some_and(|task| task.with.is_some());
+        let has_items = self
+            .definition
+            .tasks
+            .get(&name)
+            .is_some_and(|task| task.with.is_some());
         self.record(Piece::ErrorsRemoved { task: name.clone() });
         for child in children {
             self.end_no_longer(child);
@@ -215,7 +219,12 @@ impl Conductor {
     }
 
     fn end_no_longer(&mut self, index: usize) {
-        if self.state.entries.get(&index).is_some_and(|entry| entry.is_terminal) {
+        if self
+            .state
+            .entries
+            .get(&index)
+            .is_some_and(|entry| entry.is_terminal)
+        {
             self.record(Piece::Terminal {
                 entry: index,
                 terminal: false,

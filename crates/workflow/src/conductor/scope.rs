@@ -29,11 +29,7 @@ impl<'a> View<'a> {
     }
 
     pub(super) fn set(&mut self, name: &Str, value: Value) {
-        let place = match self.values.get(name) {
-            Some((place, _)) => *place,
-            None => self.values.len(),
-        };
-        self.values.insert(name.clone(), (place, value));
+        context::assign(&mut self.values, name, value);
     }
 }
 
@@ -90,7 +86,12 @@ impl Scope for View<'_> {
             .conductor
             .find_entry(task, route.unwrap_or(own))
             .ok_or_else(missing)?;
-        let entry = self.conductor.state.entries.get(&index).ok_or_else(missing)?;
+        let entry = self
+            .conductor
+            .state
+            .entries
+            .get(&index)
+            .ok_or_else(missing)?;
         if let Some(record) = self.world.host.task_record(task, entry.route) {
             return Ok(record);
         }

@@ -7,8 +7,9 @@ use squall_value::{Dict, Str, Value};
 
 use super::scope::View;
 use super::{Conductor, LogEntry, World};
+use crate::chain;
 use crate::context::{self, Values};
-use crate::definition::Definition;
+use crate::definition::{Definition, Language};
 use crate::piece::{Piece, StagedPiece};
 use crate::state::State;
 
@@ -32,6 +33,7 @@ impl Conductor {
             state: State::default(),
             pieces: Vec::new(),
         };
+        conductor.state.context = Value::from(context.clone());
         let mut errors = Vec::new();
         let values = conductor.initial_values(inputs, context, world, &mut errors);
         let timeout = conductor.run_timeout(&values, world, &mut errors);
@@ -54,7 +56,10 @@ impl Conductor {
     fn stage_roots(&mut self, values: Values) {
         let mut all: Vec<_> = values.into_iter().collect();
         all.sort_by_key(|(_, (place, _))| *place);
-        let set: Dict = all.into_iter().map(|(name, (_, value))| (name, value)).collect();
+        let set: Dict = all
+            .into_iter()
+            .map(|(name, (_, value))| (name, value))
+            .collect();
         self.record(Piece::Version {
             id: 0,
             parent: None,
@@ -84,6 +89,9 @@ impl Conductor {
         world: World<'_>,
         errors: &mut Vec<String>,
     ) -> Values {
+        if self.definition.language == Language::Chain {
+            return self.chain_values(inputs, world, errors);
+        }
         let mut initial = Values::default();
         context::overlay(&mut initial, context);
         let mut view = View::new(self, world, initial.clone());
@@ -103,6 +111,27 @@ impl Conductor {
             assign(&mut view, &mut rendered, &var.name, value, errors);
         }
         context::overlay(&mut initial, &rendered);
+        initial
+    }
+
+    /// The variables that a chain begins with: its parameters, and its `vars` rendered with them.
+    fn chain_values(&self, inputs: &Dict, world: World<'_>, errors: &mut Vec<String>) -> Values {
+        let mut initial = Values::default();
+        context::overlay(&mut initial, inputs);
+        let vars: Dict = self
+            .definition
+            .vars
+            .iter()
+            .map(|var| (var.name.clone(), var.value.source().clone()))
+            .collect();
+        match chain::render(&self.definition, world, &initial, self.user(), &vars) {
+            Ok(rendered) => {
+                for (name, value) in rendered {
+                    context::assign(&mut initial, &name, value);
+                }
+            }
+            Err(message) => errors.push(message),
+        }
         initial
     }
 

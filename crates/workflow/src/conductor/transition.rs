@@ -5,7 +5,9 @@ use std::sync::Arc;
 use squall_value::{Dict, Str, Value};
 
 use super::{Conductor, LogEntry, World};
-use crate::definition::{Definition, Join};
+use crate::chain;
+use crate::context;
+use crate::definition::{Assignment, Definition, Join, Language};
 use crate::graph::Edge;
 use crate::piece::{Piece, StagedPiece};
 
@@ -115,6 +117,9 @@ impl Conductor {
     ) -> Result<Dict, Vec<String>> {
         let name = self.name(edge.from);
         let transition = &self.definition.tasks[name].next[edge.transition];
+        if self.definition.language == Language::Chain {
+            return self.publish_chain(index, &transition.publish, result, world);
+        }
         let mut set = Dict::new();
         if transition.publish.is_empty() {
             return Ok(set);
@@ -130,7 +135,49 @@ impl Conductor {
                 Err(error) => errors.push(error.to_string()),
             }
         }
-        if errors.is_empty() { Ok(set) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(set)
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// What the end of a chain's task sets: its result under its name, and what it publishes.
+    fn publish_chain(
+        &self,
+        index: usize,
+        publish: &[Assignment],
+        result: &Value,
+        world: World<'_>,
+    ) -> Result<Dict, Vec<String>> {
+        let entry = &self.state.entries[&index];
+        let name = self.name(entry.node);
+        let mut values = self.state.contexts.values(entry.version);
+        context::assign(&mut values, name, result.clone());
+        let mapping: Dict = publish
+            .iter()
+            .map(|variable| (variable.name.clone(), variable.value.source().clone()))
+            .collect();
+        let rendered = chain::render(&self.definition, world, &values, self.user(), &mapping);
+        let rendered = rendered.map_err(|error| {
+            vec![format!(
+                "Failed rendering a publish parameter in task \"{name}\": {error}"
+            )]
+        })?;
+        let mut set = Dict::new();
+        set.insert(name.clone(), result.clone());
+        if !rendered.is_empty() {
+            let published = values.get(chain::PUBLISHED).map(|(_, value)| value.clone());
+            let mut published = published
+                .and_then(|value| value.as_dict().cloned())
+                .unwrap_or_default();
+            for (name, value) in rendered {
+                published.insert(name.clone(), value.clone());
+                set.insert(name, value);
+            }
+            set.insert(chain::PUBLISHED, published);
+        }
+        Ok(set)
     }
 
     fn transition_error(&mut self, node: usize, route: usize, edge: &Edge, message: String) {
@@ -235,14 +282,18 @@ impl Conductor {
             // Zero is as good as one: someone has arrived.
             Some(Join::Count(count)) => count.max(1),
         };
-        let arrivals = self.state.arrivals.get(&(node, route)).copied().unwrap_or_default();
+        let arrivals = self
+            .state
+            .arrivals
+            .get(&(node, route))
+            .copied()
+            .unwrap_or_default();
         if arrivals.taken >= requirement {
             return Inbound::Satisfied;
         }
         let is_open = arrivals.entered < target.sources;
-        let is_moving = self.is_active()
-            || !self.state.ready.is_empty()
-            || !self.state.held.is_empty();
+        let is_moving =
+            self.is_active() || !self.state.ready.is_empty() || !self.state.held.is_empty();
         if is_open && is_moving {
             Inbound::InProgress
         } else {

@@ -4,7 +4,7 @@
 //! the others. Chains rely on that, so what is wrong with a later node is an error only where it
 //! could never run, and else a warning.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use squall_expr::{Expressions, Language};
@@ -205,20 +205,15 @@ fn check_call(
 
 fn check_names(chain: &Value, nodes: &[Value], report: &mut Report<'_>) {
     let name_of = |node: &Value| node.get("name").and_then(Value::as_str).map(str::to_owned);
-    let mut first: HashMap<String, usize> = HashMap::new();
+    let mut first: HashSet<String> = HashSet::new();
     for (index, node) in nodes.iter().enumerate() {
         let Some(name) = name_of(node) else { continue };
-        if first.contains_key(&name) {
+        if !first.insert(name.clone()) {
             let message = format!(
                 "a second node is called `{name}`; only the first one can be reached by its name"
             );
-            report.warn(
-                &node_path(index).key("name"),
-                message,
-                Some("rename one of the two"),
-            );
-        } else {
-            first.insert(name, index);
+            let path = node_path(index).key("name");
+            report.warn(&path, message, Some("rename one of the two"));
         }
     }
     let mut referenced: HashSet<String> = HashSet::new();
@@ -228,13 +223,13 @@ fn check_names(chain: &Value, nodes: &[Value], report: &mut Report<'_>) {
                 return;
             };
             referenced.insert(target.to_owned());
-            if contents::is_expression(target) || first.contains_key(target) {
+            if contents::is_expression(target) || first.contains(target) {
                 return;
             }
             let message =
                 format!("Unable to find node with name \"{target}\" referenced in {place}.");
             let mut finding = Finding::new(Category::Semantics, message, schema);
-            if let Some(near) = nearest(target, first.keys().map(String::as_str)) {
+            if let Some(near) = nearest(target, first.iter().map(String::as_str)) {
                 finding = finding.with_suggestion(format!("did you mean `{near}`?"));
             }
             report.add(finding, path);
