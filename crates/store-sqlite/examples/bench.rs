@@ -134,10 +134,11 @@ async fn fill(world: &World, count: &AtomicU64, wanted: u64) {
     }
 }
 
-async fn lists(store: &dyn Store) -> Result<()> {
+/// The filters that people use most.
+fn filters() -> Result<Vec<(&'static str, ExecutionFilter)>> {
     let action = squall_model::ActionRef::parse("acme.restart")?;
     let none = ExecutionFilter::default;
-    for (name, filter) in [
+    Ok(vec![
         ("all", none()),
         (
             "top",
@@ -205,7 +206,11 @@ async fn lists(store: &dyn Store) -> Result<()> {
                 ..none()
             },
         ),
-    ] {
+    ])
+}
+
+async fn lists(store: &dyn Store) -> Result<()> {
+    for (name, filter) in filters()? {
         let mut times = Vec::new();
         let mut total = 0;
         for page in 0..100 {

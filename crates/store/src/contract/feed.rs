@@ -10,6 +10,19 @@ use tokio::task::JoinSet;
 use super::{World, advanced, at, bare, chunks, emit, insert, next, put, text, update};
 use crate::{Change, Command, Operation, Record, Subject, Transaction};
 
+/// Changes of these moments, operations and subjects, with positions from 1.
+fn numbered(changes: Vec<(i64, Operation, Subject)>) -> Vec<Change> {
+    let changes = changes.into_iter().zip(1..);
+    let changes = changes.map(|((seconds, operation, subject), position)| Change {
+        position,
+        at: at(seconds),
+        operation,
+        subject,
+        record: None,
+    });
+    changes.collect()
+}
+
 /// Each change is in the feed once, in order, with its subject and time.
 pub async fn every_change_is_in_the_feed(world: &World) {
     assert_eq!(world.store.change_bounds().await.expect("readable"), (0, 0));
@@ -81,15 +94,7 @@ pub async fn every_change_is_in_the_feed(world: &World) {
         (2, Operation::Created, of_document()),
         (2, Operation::Deleted, of_document()),
     ];
-    let expect = expect.into_iter().zip(1..);
-    let expect = expect.map(|((seconds, operation, subject), position)| Change {
-        position,
-        at: at(seconds),
-        operation,
-        subject,
-        record: None,
-    });
-    assert_eq!(world.changes().await, expect.collect::<Vec<_>>());
+    assert_eq!(world.changes().await, numbered(expect.to_vec()));
     assert_eq!(world.store.change_bounds().await.expect("readable"), (1, 8));
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use squall_model::{DocumentKind, EnforcementOutcome, Origin, TaskOrigin};
-use squall_value::{BigInt, Dict, Value, dict, list};
+use squall_model::{DocumentKind, EnforcementOutcome, Execution, ExecutionId, Origin, TaskOrigin};
+use squall_value::{BigInt, Dict, Str, Value, dict, list};
 
 use super::{World, at, emit, insert, payload, put, requested, text};
 use crate::{Command, DocumentFilter, Page, Refusal};
@@ -39,28 +39,93 @@ fn texts() -> Vec<String> {
     texts
 }
 
+/// An execution in which the texts stand wherever they can.
+fn execution_of(world: &World, hostile: &Str, name: &Str) -> Arc<Execution> {
+    let mut request = world.request("core.local", 1);
+    request.user = name.clone();
+    request.trace_tag = Some(name.clone());
+    request.runner = name.clone();
+    request.definition = name.clone();
+    request.tags = vec![hostile.clone(), name.clone()];
+    request.origin = Origin::Task(TaskOrigin {
+        task: name.clone(),
+        route: 3,
+        item: Some(4),
+        turn: u64::from(u32::MAX),
+    });
+    request.parameters = dict! { "cmd" => hostile.clone(), &**name => 1 };
+    request.context = list![hostile.clone()];
+    request.notify = Value::from(hostile.clone());
+    requested(request)
+}
+
+/// What else can be kept under a name.
+fn named(
+    world: &World,
+    execution: ExecutionId,
+    hostile: &Str,
+    name: &Str,
+    unique: &str,
+) -> Vec<Command> {
+    vec![
+        Command::AppendPieces {
+            execution,
+            at: 0,
+            pieces: vec![hostile.clone(), name.clone()],
+        },
+        Command::AppendOutput {
+            execution,
+            at: 0,
+            chunks: super::chunks(&[hostile, name]),
+        },
+        Command::PutContent {
+            hash: text(unique),
+            text: hostile.clone(),
+        },
+        Command::Remember {
+            key: text(unique),
+            id: world.id(),
+            expires: at(9),
+        },
+        Command::HoldLease {
+            name: text(unique),
+            holder: squall_model::Lease(1),
+            until: at(9),
+        },
+    ]
+}
+
+/// What [`named`] and the lists give back.
+async fn check_named(world: &World, id: ExecutionId, hostile: &Str, name: &Str, unique: &str) {
+    let store = &world.store;
+    let pieces = store.pieces(id).await.expect("readable");
+    assert_eq!(pieces, vec![(0, hostile.clone()), (1, name.clone())]);
+    let output = store.output(id, 0, 9).await.expect("readable");
+    assert_eq!(output, *super::chunks(&[hostile, name]));
+    let content = store.content(unique).await.expect("readable");
+    assert_eq!(content, Some(hostile.clone()));
+    let filter = crate::ExecutionFilter {
+        user: Some(name.clone()),
+        trace_tag: Some(name.clone()),
+        task: Some(name.clone()),
+        runner: Some(name.clone()),
+        ..Default::default()
+    };
+    let listed = store
+        .executions(&filter, Page::ALL)
+        .await
+        .expect("readable");
+    assert!(listed.items.iter().any(|one| one.id() == id), "{name:?}");
+    assert_eq!(listed.total, listed.items.len() as u64);
+}
+
 /// Every text comes back as it was, wherever it stands: as a key, a name, a value, an output.
 pub async fn texts_survive(world: &World) {
     for (index, hostile) in texts().into_iter().enumerate() {
         let hostile = text(&hostile);
         // Index keys of a megabyte are nobody's need; half a kilobyte is.
         let name = text(&hostile.chars().take(100).collect::<String>());
-        let mut request = world.request("core.local", 1);
-        request.user = name.clone();
-        request.trace_tag = Some(name.clone());
-        request.runner = name.clone();
-        request.definition = name.clone();
-        request.tags = vec![hostile.clone(), name.clone()];
-        request.origin = Origin::Task(TaskOrigin {
-            task: name.clone(),
-            route: 3,
-            item: Some(4),
-            turn: u64::from(u32::MAX),
-        });
-        request.parameters = dict! { "cmd" => hostile.clone(), &*name => 1 };
-        request.context = list![hostile.clone()];
-        request.notify = Value::from(hostile.clone());
-        let execution = requested(request);
+        let execution = execution_of(world, &hostile, &name);
         let mut event = (*world.event("core.webhook", 1)).clone();
         event.payload = Value::from(hostile.clone());
         event.trace_tag = Some(name.clone());
@@ -71,7 +136,7 @@ pub async fn texts_survive(world: &World) {
         document.pack = Some(name.clone());
         document.body = dict! { "value" => hostile.clone() };
         let result = payload(&Value::from(hostile.clone()).to_json());
-        let commands = vec![
+        let mut commands = vec![
             Command::InsertExecution {
                 execution: Arc::clone(&execution),
                 result: Some(result.clone()),
@@ -79,31 +144,9 @@ pub async fn texts_survive(world: &World) {
             emit(&event),
             Command::InsertEnforcement(Arc::clone(&enforcement)),
             put(&document),
-            Command::AppendPieces {
-                execution: execution.id(),
-                at: 0,
-                pieces: vec![hostile.clone(), name.clone()],
-            },
-            Command::AppendOutput {
-                execution: execution.id(),
-                at: 0,
-                chunks: super::chunks(&[&hostile, &name]),
-            },
-            Command::PutContent {
-                hash: text(&format!("{index}{name}")),
-                text: hostile.clone(),
-            },
-            Command::Remember {
-                key: text(&format!("{index}{name}")),
-                id: world.id(),
-                expires: at(9),
-            },
-            Command::HoldLease {
-                name: text(&format!("{index}{name}")),
-                holder: squall_model::Lease(1),
-                until: at(9),
-            },
         ];
+        let unique = format!("{index}{name}");
+        commands.extend(named(world, execution.id(), &hostile, &name, &unique));
         world.hold(1, commands).await;
 
         let store = &world.store;
@@ -135,28 +178,7 @@ pub async fn texts_survive(world: &World) {
             .await
             .expect("readable");
         assert_eq!(listed.items, vec![Arc::new(document)]);
-        let pieces = store.pieces(id).await.expect("readable");
-        assert_eq!(pieces, vec![(0, hostile.clone()), (1, name.clone())]);
-        let output = store.output(id, 0, 9).await.expect("readable");
-        assert_eq!(output, *super::chunks(&[&hostile, &name]));
-        let content = store
-            .content(&format!("{index}{name}"))
-            .await
-            .expect("readable");
-        assert_eq!(content, Some(hostile));
-        let filter = crate::ExecutionFilter {
-            user: Some(name.clone()),
-            trace_tag: Some(name.clone()),
-            task: Some(name.clone()),
-            runner: Some(name.clone()),
-            ..Default::default()
-        };
-        let listed = store
-            .executions(&filter, Page::ALL)
-            .await
-            .expect("readable");
-        assert!(listed.items.iter().any(|one| one.id() == id), "{name:?}");
-        assert_eq!(listed.total, listed.items.len() as u64);
+        check_named(world, id, &hostile, &name, &unique).await;
     }
 }
 

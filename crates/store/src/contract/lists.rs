@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use squall_model::{
-    ActionRef, EnforcementOutcome, Event, Execution, ExecutionId, Lease, Origin, Outcome,
-    RuleOrigin, RuleRef, Status, TaskOrigin, TriggerInstanceStatus, TriggerRef,
+    ActionRef, Enforcement, EnforcementOutcome, Event, Execution, ExecutionId, Lease, Origin,
+    Outcome, RuleOrigin, RuleRef, Status, TaskOrigin, TriggerInstanceId, TriggerInstanceStatus,
+    TriggerRef,
 };
 
 use super::{World, advanced, at, at_first, emit, ended, ids, insert, requested, text, update};
@@ -114,10 +115,11 @@ pub async fn executions_are_listed_newest_first(world: &World) {
     }
 }
 
-fn filters(all: &[Arc<Execution>]) -> Vec<ExecutionFilter> {
+/// By what an execution is.
+fn filters_by_kind(all: &[Arc<Execution>]) -> Vec<ExecutionFilter> {
     let action = |name: &str| Some(ActionRef::parse(name).expect("valid"));
     let none = ExecutionFilter::default;
-    let mut filters = vec![
+    vec![
         none(),
         ExecutionFilter {
             ids: vec![all[3].id(), all[40].id(), ExecutionId::from_raw(1)],
@@ -176,6 +178,14 @@ fn filters(all: &[Arc<Execution>]) -> Vec<ExecutionFilter> {
             user: Some(text("nobody")),
             ..none()
         },
+    ]
+}
+
+/// By its place in a tree.
+fn filters_by_place(all: &[Arc<Execution>]) -> Vec<ExecutionFilter> {
+    let action = |name: &str| Some(ActionRef::parse(name).expect("valid"));
+    let none = ExecutionFilter::default;
+    vec![
         ExecutionFilter {
             parent: ParentFilter::Top,
             ..none()
@@ -208,6 +218,13 @@ fn filters(all: &[Arc<Execution>]) -> Vec<ExecutionFilter> {
             root: Some(ExecutionId::from_raw(5)),
             ..none()
         },
+    ]
+}
+
+/// By where it came from, and when.
+fn filters_by_origin_and_time() -> Vec<ExecutionFilter> {
+    let none = ExecutionFilter::default;
+    vec![
         ExecutionFilter {
             rule: Some(RuleRef::parse("acme.r1").expect("valid")),
             ..none()
@@ -247,7 +264,13 @@ fn filters(all: &[Arc<Execution>]) -> Vec<ExecutionFilter> {
             ended_after: Some(at(15)),
             ..none()
         },
-    ];
+    ]
+}
+
+fn filters(all: &[Arc<Execution>]) -> Vec<ExecutionFilter> {
+    let mut filters = filters_by_kind(all);
+    filters.extend(filters_by_place(all));
+    filters.extend(filters_by_origin_and_time());
     let reversed: Vec<_> = filters
         .iter()
         .map(|filter| ExecutionFilter {
@@ -452,30 +475,11 @@ pub async fn totals_follow_updates(world: &World) {
     assert_eq!(total(&[]).await, 10);
 }
 
-/// Events by trigger, status, time and trace; newest first unless asked otherwise.
-pub async fn trigger_instance_filters_agree(world: &World) {
-    let mut all = Vec::new();
-    for index in 0..40_i64 {
-        let trigger = ["core.webhook", "core.timer", "core.webhook.x"][index as usize % 3];
-        let mut event = (*world.event(trigger, index / 2 * 10)).clone();
-        event.trace_tag = (index % 5 == 0).then(|| text("trace"));
-        event.source_execution = (index % 4 == 0).then(|| world.id());
-        if index % 3 == 1 {
-            event.status = TriggerInstanceStatus::Processed;
-        }
-        all.push(Arc::new(event));
-    }
-    world.hold(1, all.iter().map(emit).collect()).await;
-    let failed = Command::FinishTriggerInstance {
-        id: all[0].id,
-        status: TriggerInstanceStatus::ProcessingFailed,
-    };
-    world.hold(2, vec![failed]).await;
-    Arc::make_mut(&mut all[0]).status = TriggerInstanceStatus::ProcessingFailed;
-
+/// The filters on events that are tried.
+fn trigger_instance_filters() -> Vec<TriggerInstanceFilter> {
     let trigger = |name: &str| Some(TriggerRef::parse(name).expect("valid"));
     let none = TriggerInstanceFilter::default;
-    for filter in [
+    vec![
         none(),
         TriggerInstanceFilter {
             trigger: trigger("core.webhook"),
@@ -507,7 +511,31 @@ pub async fn trigger_instance_filters_agree(world: &World) {
             trace_tag: Some(text("trace")),
             ..none()
         },
-    ] {
+    ]
+}
+
+/// Events by trigger, status, time and trace; newest first unless asked otherwise.
+pub async fn trigger_instance_filters_agree(world: &World) {
+    let mut all = Vec::new();
+    for index in 0..40_i64 {
+        let trigger = ["core.webhook", "core.timer", "core.webhook.x"][index as usize % 3];
+        let mut event = (*world.event(trigger, index / 2 * 10)).clone();
+        event.trace_tag = (index % 5 == 0).then(|| text("trace"));
+        event.source_execution = (index % 4 == 0).then(|| world.id());
+        if index % 3 == 1 {
+            event.status = TriggerInstanceStatus::Processed;
+        }
+        all.push(Arc::new(event));
+    }
+    world.hold(1, all.iter().map(emit).collect()).await;
+    let failed = Command::FinishTriggerInstance {
+        id: all[0].id,
+        status: TriggerInstanceStatus::ProcessingFailed,
+    };
+    world.hold(2, vec![failed]).await;
+    Arc::make_mut(&mut all[0]).status = TriggerInstanceStatus::ProcessingFailed;
+
+    for filter in trigger_instance_filters() {
         for oldest_first in [false, true] {
             let filter = TriggerInstanceFilter {
                 oldest_first,
@@ -557,6 +585,44 @@ pub async fn pending_trigger_instances_are_found(world: &World) {
     assert_eq!(pending.expect("readable"), expect);
 }
 
+/// The filters on enforcements that are tried.
+fn enforcement_filters(
+    all: &[Arc<Enforcement>],
+    event: TriggerInstanceId,
+    execution: ExecutionId,
+) -> Vec<EnforcementFilter> {
+    let none = EnforcementFilter::default;
+    vec![
+        none(),
+        EnforcementFilter {
+            ids: vec![all[1].id, all[9].id, execution.cast()],
+            ..none()
+        },
+        EnforcementFilter {
+            rule: Some(all[2].rule.clone()),
+            ..none()
+        },
+        EnforcementFilter {
+            trigger_instance: Some(event),
+            ..none()
+        },
+        EnforcementFilter {
+            trigger_instance: Some(event),
+            rule: Some(all[2].rule.clone()),
+            ..none()
+        },
+        EnforcementFilter {
+            execution: Some(execution),
+            ..none()
+        },
+        EnforcementFilter {
+            enforced_after: Some(at(3)),
+            enforced_before: Some(at(9)),
+            ..none()
+        },
+    ]
+}
+
 /// Enforcements by id, rule, event, execution and time.
 pub async fn enforcement_filters_agree(world: &World) {
     let events: Vec<_> = (0..4).map(|_| world.event("core.webhook", 1)).collect();
@@ -579,36 +645,7 @@ pub async fn enforcement_filters_agree(world: &World) {
         EnforcementOutcome::Execution(execution) => *execution,
         EnforcementOutcome::Failed(reason) => panic!("{reason}"),
     };
-    let none = EnforcementFilter::default;
-    for filter in [
-        none(),
-        EnforcementFilter {
-            ids: vec![all[1].id, all[9].id, world.id()],
-            ..none()
-        },
-        EnforcementFilter {
-            rule: Some(all[2].rule.clone()),
-            ..none()
-        },
-        EnforcementFilter {
-            trigger_instance: Some(events[1].id),
-            ..none()
-        },
-        EnforcementFilter {
-            trigger_instance: Some(events[1].id),
-            rule: Some(all[2].rule.clone()),
-            ..none()
-        },
-        EnforcementFilter {
-            execution: Some(execution),
-            ..none()
-        },
-        EnforcementFilter {
-            enforced_after: Some(at(3)),
-            enforced_before: Some(at(9)),
-            ..none()
-        },
-    ] {
+    for filter in enforcement_filters(&all, events[1].id, execution) {
         for oldest_first in [false, true] {
             let filter = EnforcementFilter {
                 oldest_first,
