@@ -122,7 +122,7 @@ impl Translator {
                 }
                 '^' => {
                     self.out.push('^');
-                    Before::Item
+                    Before::Nothing
                 }
                 '$' => self.dollar(),
                 '*' | '+' | '?' => self.repeat(position, before, None)?,
@@ -165,7 +165,8 @@ impl Translator {
                 LineEnd::BeforeLastLineFeed => r"(?=\n?\z)",
             });
         }
-        Before::Item
+        // A place can't be repeated, only what stands there.
+        Before::Nothing
     }
 
     fn literal(&mut self, c: char) {
@@ -370,8 +371,12 @@ impl Translator {
             'b' if in_class => self.out.push_str(r"\x08"),
             'b' | 'B' | 'A' if !in_class => {
                 let _ = write!(self.out, "\\{c}");
+                return Ok(Before::Nothing);
             }
-            'Z' if !in_class => self.out.push_str(r"\z"),
+            'Z' if !in_class => {
+                self.out.push_str(r"\z");
+                return Ok(Before::Nothing);
+            }
             'n' | 't' | 'r' | 'f' | 'v' | 'a' => {
                 let _ = write!(self.out, "\\{c}");
             }
