@@ -76,6 +76,15 @@ fn words(kind: &ErrorKind, depth_max: usize) -> (String, Option<&'static str>) {
             "a plain text can't begin with `@` or a back-quote",
             "put the text in quotes",
         ),
+        other => return rare_words(other, depth_max),
+    };
+    (message.to_owned(), Some(help))
+}
+
+/// The refusals that are met less often.
+fn rare_words(kind: &ErrorKind, depth_max: usize) -> (String, Option<&'static str>) {
+    use ErrorKind as E;
+    let (message, help) = match kind {
         E::UnknownAnchor => (
             "an alias (`*name`) refers to an anchor that is not defined before it",
             "define the anchor (`&name`) first, or put the text in quotes if the `*` belongs to it",

@@ -39,27 +39,31 @@ pub fn svg(definition: &Definition) -> String {
         .collect();
     let layout = layout(graph);
     let (places, width, height) = measure(&layout, &labels);
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-         viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
-         <defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"8\" \
-         markerHeight=\"8\" orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" fill=\"#666\"/></marker></defs>\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
-    );
+    let mut body = String::new();
+    // Loops and the conditions on transitions may reach beyond the boxes.
+    let (mut left, mut right) = (0, width);
     for (edge, path) in graph.edges().iter().zip(&layout.paths) {
-        draw_edge(
-            &mut out,
+        let reach = draw_edge(
+            &mut body,
             path,
             &places,
             edge.key,
             condition(edge).as_deref(),
         );
+        left = left.max(reach.0);
+        right = right.max(reach.1);
     }
     for (label, place) in labels.iter().zip(&places) {
-        draw_node(&mut out, label, *place);
+        draw_node(&mut body, label, *place);
     }
-    out.push_str("</svg>\n");
-    out
+    let width = left + right;
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+         viewBox=\"-{left} 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
+         <defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"8\" \
+         markerHeight=\"8\" orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" fill=\"#666\"/></marker></defs>\n\
+         <rect x=\"-{left}\" width=\"{width}\" height=\"{height}\" fill=\"#fff\"/>\n{body}</svg>\n"
+    )
 }
 
 fn size(slot: Slot, labels: &[Label]) -> (usize, usize) {
@@ -112,62 +116,84 @@ fn measure(layout: &Layout, labels: &[Label]) -> (Vec<Place>, usize, usize) {
     (places, widest + 2 * MARGIN, height)
 }
 
-/// A curve from below the source to above the target, through the bends; upwards it leaves at the
-/// side, so that loops can be told from the way forward.
-fn draw_edge(out: &mut String, path: &[usize], places: &[Place], key: usize, text: Option<&str>) {
+/// Draws a transition and its condition. Gives how far it reaches to the left of the page's edge and
+/// to the right of its beginning.
+fn draw_edge(
+    out: &mut String,
+    path: &[usize],
+    places: &[Place],
+    key: usize,
+    text: Option<&str>,
+) -> (usize, usize) {
     let (first, last) = (places[path[0]], places[path[path.len() - 1]]);
-    let is_loop = last.y <= first.y;
-    let shift = key * 10;
-    let mut points = Vec::with_capacity(path.len() + 1);
-    if is_loop {
-        points.push((first.x + first.width, first.y + first.height / 2 + shift));
-        for slot in &path[1..path.len() - 1] {
-            points.push((
-                places[*slot].middle(),
-                places[*slot].y + places[*slot].height / 2,
-            ));
-        }
-        points.push((last.x + last.width, last.y + last.height / 2 + shift));
+    let bends = path[1..path.len() - 1].iter().map(|slot| places[*slot]);
+    let (curve, at) = if last.y <= first.y {
+        loop_curve(first, last, bends, key * 10)
     } else {
-        points.push((first.middle() + shift, first.y + first.height));
-        for slot in &path[1..path.len() - 1] {
-            points.push((places[*slot].middle(), places[*slot].y));
-            points.push((
-                places[*slot].middle(),
-                places[*slot].y + places[*slot].height,
-            ));
-        }
-        points.push((last.middle() + shift, last.y));
-    }
-    let mut curve = format!("M{} {}", points[0].0, points[0].1);
-    for pair in points.windows(2) {
-        let ((x1, y1), (x2, y2)) = (pair[0], pair[1]);
-        if is_loop {
-            let out_x = x1.max(x2) + GAP_X;
-            let _ = write!(curve, "C{out_x} {y1} {out_x} {y2} {x2} {y2}");
-        } else {
-            let middle = y1.midpoint(y2);
-            let _ = write!(curve, "C{x1} {middle} {x2} {middle} {x2} {y2}");
-        }
-    }
+        forward_curve(first, last, bends, key * 10)
+    };
     let _ = writeln!(
         out,
         "<path d=\"{curve}\" fill=\"none\" stroke=\"#666\" marker-end=\"url(#tip)\"/>"
     );
-    if let Some(text) = text {
-        let ((x1, y1), (x2, y2)) = (points[0], points[1]);
-        let (x, y) = if is_loop {
-            (x1.max(x2) + GAP_X, y1.midpoint(y2))
-        } else {
-            (x1.midpoint(x2), y1.midpoint(y2) + shift)
-        };
-        let text = crate::testing::escape(text);
-        let _ = writeln!(
-            out,
-            "<text x=\"{x}\" y=\"{y}\" text-anchor=\"middle\" font-size=\"11\" fill=\"#036\" \
-             stroke=\"#fff\" stroke-width=\"3\" paint-order=\"stroke\">{text}</text>"
-        );
+    let Some(text) = text else {
+        return (0, at.0 + MARGIN);
+    };
+    let half = text.chars().count() * CHARACTER / 2;
+    let (x, y) = at;
+    let text = crate::testing::escape(text);
+    let _ = writeln!(
+        out,
+        "<text x=\"{x}\" y=\"{y}\" text-anchor=\"middle\" font-size=\"11\" fill=\"#036\" \
+         stroke=\"#fff\" stroke-width=\"3\" paint-order=\"stroke\">{text}</text>"
+    );
+    (half.saturating_sub(x), x + half + MARGIN)
+}
+
+/// A curve from below the source to above the target, straight down through the bends; and the
+/// middle of its first part, where its condition is written.
+fn forward_curve(
+    first: Place,
+    last: Place,
+    bends: impl Iterator<Item = Place>,
+    shift: usize,
+) -> (String, (usize, usize)) {
+    let mut points = vec![(first.middle() + shift, first.y + first.height)];
+    for bend in bends {
+        points.push((bend.middle(), bend.y));
+        points.push((bend.middle(), bend.y + bend.height));
     }
+    points.push((last.middle() + shift, last.y));
+    let mut curve = format!("M{} {}", points[0].0, points[0].1);
+    for pair in points.windows(2) {
+        let ((x1, y1), (x2, y2)) = (pair[0], pair[1]);
+        let middle = y1.midpoint(y2);
+        let _ = write!(curve, "C{x1} {middle} {x2} {middle} {x2} {y2}");
+    }
+    let ((x1, y1), (x2, y2)) = (points[0], points[1]);
+    // Nearer to the target, where the ways of one source have parted.
+    (curve, ((x1 + 3 * x2) / 4, (y1 + 2 * y2) / 3 + shift))
+}
+
+/// A curve that leaves at the side and comes back at the side, so that a loop can be told from the
+/// way forward.
+fn loop_curve(
+    first: Place,
+    last: Place,
+    bends: impl Iterator<Item = Place>,
+    shift: usize,
+) -> (String, (usize, usize)) {
+    let (x1, y1) = (first.x + first.width, first.y + first.height / 2 + shift);
+    let (x2, y2) = (last.x + last.width, last.y + last.height / 2 + shift);
+    let beside = bends
+        .map(Place::middle)
+        .chain([x1 + GAP_X, x2 + GAP_X])
+        .max();
+    // A curve of this kind goes three quarters of the way to its control points.
+    let near = x1.min(x2);
+    let x = near + (beside.unwrap_or(near) + shift - near) * 4 / 3;
+    let curve = format!("M{x1} {y1}C{x} {y1} {x} {y2} {x2} {y2}");
+    (curve, (x, y1.midpoint(y2)))
 }
 
 fn draw_node(out: &mut String, label: &Label, place: Place) {

@@ -210,3 +210,102 @@ fn chains_are_inspected() {
         "#]],
     );
 }
+
+/// A small generator of numbers, so that failures can be repeated (xorshift).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % bound as u64).expect("the remainder is below a usize")
+    }
+}
+
+const PIECES: &[&str] = &[
+    "\n",
+    "  ",
+    ": ",
+    "- ",
+    "a",
+    "b",
+    "tasks",
+    "next",
+    "do",
+    "with",
+    "items",
+    "retry",
+    "join",
+    "all",
+    "when",
+    "publish",
+    "input",
+    "vars",
+    "<% ctx().a %>",
+    "{{ ctx('b') }}",
+    "<%",
+    "%>",
+    "{{",
+    "}}",
+    "[",
+    "]",
+    "{",
+    "}",
+    "'",
+    "1",
+    "-1",
+    "null",
+    "noop",
+    "retry: {count: ",
+    "x in ",
+    "chain",
+    "name",
+    "ref",
+];
+
+#[test]
+fn whatever_comes_is_inspected() {
+    let base = "version: 1.0\ninput:\n  - a\nvars:\n  - b: 1\ntasks:\n  a:\n    action: core.noop\n    with: x in <% ctx(a) %>\n    retry: {count: 1}\n    next:\n      - when: <% succeeded() %>\n        publish: c=1 d=<% ctx().b %>\n        do: b, c\n  b:\n    join: all\n    action: core.noop\n    next: [{do: a}]\n  c:\n    next:\n      - do: b\n";
+    let expressions = Expressions::default();
+    for seed in 1..1500_u64 {
+        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut text = base.to_owned();
+        for _ in 0..=random.below(3) {
+            let at = random.below(text.len());
+            let end = (at + random.below(6)).min(text.len());
+            text.replace_range(at..end, PIECES[random.below(PIECES.len())]);
+        }
+        for inspection in [
+            inspect(&text, &expressions, &Surroundings::default()),
+            inspect_chain(&text, &expressions, &Surroundings::default()),
+        ] {
+            assert!(inspection.to_list().as_list().is_some());
+            for diagnostic in inspection.diagnostics() {
+                assert!(diagnostic.render("f", &text).contains("f:"), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn long_chains_of_variables_are_followed_to_their_end() {
+    let mut text = String::from("version: 1.0\ntasks:\n");
+    for number in 0..600 {
+        let next = number + 1;
+        text += &format!(
+            "  t{number}:\n    action: core.noop\n    next:\n      - do: t{next}\n        publish: v{number}=1\n"
+        );
+    }
+    text += "  t600:\n    action: core.echo\n    input: {a: <% ctx().v0 %>, b: <% ctx().v600 %>}\n";
+    let inspection = inspect(&text, &Expressions::default(), &Surroundings::default());
+    let messages: Vec<&str> = inspection
+        .errors
+        .iter()
+        .map(|found| found.message.as_str())
+        .collect();
+    assert_eq!(
+        messages,
+        ["Variable \"v600\" is referenced before assignment."]
+    );
+}

@@ -17,7 +17,7 @@ use super::{Category, Finding, Report, TASK_SCHEMA};
 pub(crate) type Names = Rc<BTreeSet<Str>>;
 
 /// How many tasks the walk may look at, the names they know counted in.
-const STEPS_MAX: usize = 200_000;
+const STEPS_MAX: usize = 2_000_000;
 
 pub(crate) fn inspect(
     document: &Document,
@@ -222,7 +222,7 @@ impl Walk<'_, '_> {
             traversed.insert(name.clone());
             let branch = branch.filter(|names| !names.is_empty());
             let known = branch.unwrap_or_else(|| joined.get(&name).cloned().unwrap_or_default());
-            steps += 16 + known.len();
+            steps += 100 + known.len();
             if steps > STEPS_MAX {
                 let message = "the workflow branches too often to check every variable".to_owned();
                 self.report.warn(&Path::root().key("tasks"), message, None);
