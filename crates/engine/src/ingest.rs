@@ -34,6 +34,8 @@ pub struct Incoming {
     pub position: Option<(Str, Value)>,
     /// The execution that emitted it.
     pub source_execution: Option<ExecutionId>,
+    /// The lease under which its source runs: refused when another server holds it now.
+    pub lease: Option<Str>,
     /// Whether a payload that does not fit the trigger type's schema is refused (what people send)
     /// or let through with a warning.
     pub strict: bool,
@@ -51,6 +53,7 @@ impl Incoming {
             dedupe_key: None,
             position: None,
             source_execution: None,
+            lease: None,
             strict: true,
         }
     }
@@ -114,6 +117,7 @@ impl Engine {
         let now = self.env.now();
         let id: TriggerInstanceId = fresh_id(&*self.env);
         let mut plan = Plan::default();
+        plan.commands.extend(self.fence(incoming.lease.as_ref(), now));
         if let Some(key) = &incoming.dedupe_key {
             let expires = now
                 .checked_add(self.settings.dedupe)
@@ -163,11 +167,48 @@ impl Engine {
     ///
     /// [`Error::Store`]; nothing was stored.
     pub async fn advance_source(&self, source: &str, place: &Value) -> Result<(), Error> {
+        self.advance_held(source, place, None).await
+    }
+
+    /// Like [`Engine::advance_source`], refused when another server holds the lease now.
+    pub(crate) async fn advance_held(
+        &self,
+        source: &str,
+        place: &Value,
+        lease: Option<&Str>,
+    ) -> Result<(), Error> {
         let now = self.env.now();
-        let command = self.position_command(source, place, now).await?;
-        let mut plan = Plan::default();
-        plan.push(command);
-        self.commit(plan.commands).await.map_err(Error::from)
+        let mut commands = Vec::from_iter(self.fence(lease, now));
+        commands.push(self.position_command(source, place, now).await?);
+        self.commit(commands).await.map_err(Error::from)
+    }
+
+    /// What makes a transaction hold only while this server holds the lease.
+    fn fence(&self, lease: Option<&Str>, now: Timestamp) -> Option<Command> {
+        let until = now.checked_add(self.settings.lease);
+        lease.map(|name| Command::HoldLease {
+            name: name.clone(),
+            holder: self.lease,
+            until: until.unwrap_or(Timestamp::MAX),
+        })
+    }
+
+    /// Forgets where a native source stood, so that it begins anew.
+    pub(crate) async fn forget_position(&self, source: &str) -> Result<(), Error> {
+        let now = self.env.now();
+        let known = self
+            .store
+            .document(DocumentKind::Position, source, now)
+            .await;
+        let Some(known) = known.map_err(CommitError::from)? else {
+            return Ok(());
+        };
+        let command = Command::DeleteDocument {
+            kind: DocumentKind::Position,
+            key: known.key.clone(),
+            from: known.revision,
+        };
+        self.commit(vec![command]).await.map_err(Error::from)
     }
 
     /// Where a native source stands.

@@ -60,7 +60,7 @@ impl Engine {
 
     /// A pack's configuration as actions see it: over the defaults, with the datastore's values in
     /// place of templates. Its secrets are added to `secrets`.
-    fn pack_config(
+    pub(crate) fn pack_config(
         &self,
         catalog: &crate::Catalog,
         pack: &str,
@@ -103,7 +103,7 @@ impl Engine {
         env
     }
 
-    fn virtualenv(&self, pack: &str) -> Option<std::path::PathBuf> {
+    pub(crate) fn virtualenv(&self, pack: &str) -> Option<std::path::PathBuf> {
         let path = self.settings.virtualenvs.as_ref()?.join(pack);
         path.is_dir().then_some(path)
     }

@@ -29,6 +29,7 @@ mod run;
 mod schedule;
 mod settings;
 mod slots;
+pub mod sources;
 mod spawn;
 mod vault;
 mod wake;
@@ -53,7 +54,7 @@ pub use control::Error as ControlFailure;
 pub use datastore::{Datastore, Decrypt};
 pub use ingest::{Error as IngestError, Incoming, Receipt};
 pub use recover::Recovered;
-pub use register::{Change, PutError, Registered, action_body};
+pub use register::{Change, PackReport, PutError, RegisterError, Registered, action_body};
 pub use request::{Ask, Error as RequestError};
 pub use settings::{Retention, Settings};
 pub use spawn::{Spawn, TokioSpawn, Work};
@@ -121,6 +122,9 @@ pub struct Engine {
     ending: Mutex<HashSet<ExecutionId>>,
     workflows: conduct::Workflows,
     registering: tokio::sync::Mutex<()>,
+    /// Counts the times that definitions changed.
+    changes: tokio::sync::watch::Sender<u64>,
+    sources: sources::Board,
     stopping: AtomicBool,
 }
 
@@ -157,6 +161,8 @@ impl Engine {
             ending: Mutex::default(),
             workflows: conduct::Workflows::default(),
             registering: tokio::sync::Mutex::default(),
+            changes: tokio::sync::watch::Sender::default(),
+            sources: sources::Board::default(),
             stopping: AtomicBool::new(false),
         })
     }
@@ -165,6 +171,18 @@ impl Engine {
     #[must_use]
     pub fn catalog(&self) -> Arc<Catalog> {
         self.catalog.load_full()
+    }
+
+    /// Changes whenever the catalogue or a sensor's definition does.
+    #[must_use]
+    pub fn definition_changes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// How the event sources of this server are, by key.
+    #[must_use]
+    pub fn source_states(&self) -> Vec<sources::SourceState> {
+        self.sources.states()
     }
 
     /// Durable state, for reading.
@@ -209,6 +227,12 @@ impl Engine {
         &self.vault
     }
 
+    /// The number of this start.
+    #[must_use]
+    pub fn lease(&self) -> Lease {
+        self.lease
+    }
+
     /// How many executions have a process here, and how many wait for a slot.
     #[must_use]
     pub fn load(&self) -> (usize, usize) {
@@ -220,7 +244,9 @@ impl Engine {
         self.stopping.store(true, Ordering::SeqCst);
     }
 
-    pub(crate) fn is_stopping(&self) -> bool {
+    /// Whether the intake has been stopped.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
     }
 

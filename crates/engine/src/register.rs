@@ -136,6 +136,7 @@ impl Engine {
             .documents(DocumentKind::Key, &filter, Page::ALL, now)
             .await?;
         self.datastore.replace(keys.items);
+        self.changes.send_modify(|count| *count += 1);
         Ok(())
     }
 
@@ -275,6 +276,10 @@ impl Engine {
         }
         if let Some(catalog) = catalog {
             self.catalog.store(Arc::new(catalog));
+        }
+        let followed = |effect: &Applied| effect.kind() == DocumentKind::Sensor;
+        if catalogued || effects.iter().any(followed) {
+            self.changes.send_modify(|count| *count += 1);
         }
     }
 
@@ -477,4 +482,54 @@ pub fn action_body(body: &Dict, workflow: Option<&Str>) -> Value {
 
 fn content_text(body: &Value) -> Str {
     Str::from(body.to_json())
+}
+
+/// What came of registering a directory.
+#[derive(Debug, Clone, Default)]
+pub struct PackReport {
+    /// The pack's reference, if its `pack.yaml` can be used.
+    pub pack: Option<Str>,
+    /// What was done.
+    pub registered: Registered,
+    /// What is wrong in its files.
+    pub findings: Vec<squall_packs::Finding>,
+}
+
+/// Why a directory was not registered.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// The directory cannot be read.
+    #[error(transparent)]
+    Read(#[from] squall_packs::ReadError),
+    /// Its definitions were not stored.
+    #[error(transparent)]
+    Put(#[from] PutError),
+}
+
+impl Engine {
+    /// Reads a pack's directory and registers what its files define.
+    ///
+    /// # Errors
+    ///
+    /// [`RegisterError`]. Broken files are no error: they are told in the report.
+    pub async fn register_directory(&self, directory: &Path) -> Result<PackReport, RegisterError> {
+        let files = squall_packs::read(directory)?;
+        let loaded = squall_packs::load(&files, &self.known());
+        let registered = self.register(directory, &files, &loaded).await?;
+        Ok(PackReport {
+            pack: loaded.pack,
+            registered,
+            findings: loaded.findings,
+        })
+    }
+
+    /// What definitions may refer to on this server.
+    #[must_use]
+    pub fn known(&self) -> squall_packs::Known {
+        let types = squall_runners::Registry::runner_types().iter();
+        let names = types.flat_map(|kind| std::iter::once(&kind.name).chain(&kind.aliases));
+        squall_packs::Known {
+            runners: names.map(|name| Str::from(name.as_str())).collect(),
+        }
+    }
 }

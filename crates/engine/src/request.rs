@@ -487,3 +487,11 @@ pub(crate) fn weigh(value: &Value, enough: usize) -> usize {
     }
     total
 }
+
+impl Engine {
+    /// The parameters with which an execution was asked for, secrets opened.
+    #[must_use]
+    pub fn parameters(&self, execution: &Execution) -> Dict {
+        self.vault.open(&execution.request.parameters)
+    }
+}

@@ -152,3 +152,47 @@ impl Engine {
         }
     }
 }
+
+impl Engine {
+    /// Keeps this server's entry in the store alive; for ever. Run it once. A server that was taken
+    /// for dead ends its processes: another may run them already.
+    pub async fn keep_alive(self: Arc<Engine>) {
+        let lease = self.settings.lease;
+        loop {
+            self.env.sleep(lease / 4).await;
+            let now = self.env.now();
+            let until = now.checked_add(lease).unwrap_or(now);
+            match self.store.renew_server(self.lease, now, until).await {
+                Ok(true) => {}
+                Ok(false) if self.is_stopping() => return,
+                Ok(false) => {
+                    tracing::error!("this server was taken for dead; it ends what it runs");
+                    self.stop_intake();
+                    self.cancel_processes();
+                    return;
+                }
+                Err(error) => tracing::warn!(%error, "the server's entry could not be renewed"),
+            }
+        }
+    }
+
+    /// Waits for what runs here, at most for the grace time, and then ends what is left. Call after
+    /// [`Engine::stop_intake`].
+    pub async fn settle_down(self: &Arc<Engine>) {
+        const LOOK: Duration = Duration::from_millis(50);
+        let mut waited = Duration::ZERO;
+        let mut told = false;
+        while self.load().0 > 0 || !self.ending.lock().is_empty() {
+            self.env.sleep(LOOK).await;
+            waited += LOOK;
+            if waited >= self.settings.grace && !told {
+                told = true;
+                let count = self.cancel_processes();
+                tracing::warn!(count, "ended the actions that were still running");
+            }
+            if waited >= self.settings.grace * 3 {
+                return;
+            }
+        }
+    }
+}

@@ -52,8 +52,9 @@ pub fn trigger_reference(
     )
 }
 
-/// The hash in the `uid` of a trigger.
-pub(crate) fn parameters_hash(parameters: &Value) -> String {
+/// The hash of a trigger's parameters, as it stands in its `uid`: the MD5 of their JSON text.
+#[must_use]
+pub fn parameters_hash(parameters: &Value) -> String {
     let style = json::Style {
         sort_keys: true,
         ..json::Style::PYTHON

@@ -11,7 +11,7 @@ mod load;
 mod member;
 mod read;
 
-pub use definition::{trigger_reference, uid};
+pub use definition::{parameters_hash, trigger_reference, uid};
 pub use finding::Finding;
-pub use load::{Definition, Files, Known, Loaded, load};
+pub use load::{Definition, Files, Known, Loaded, load, load_one};
 pub use read::{ReadError, read};

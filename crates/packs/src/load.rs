@@ -250,3 +250,27 @@ fn refuse_repeated(loaded: &mut Loaded) {
     }
     loaded.definitions = kept;
 }
+
+/// Reads one definition that did not come from a file of a pack: what a client of the API sent, as
+/// JSON or YAML text.
+///
+/// # Errors
+///
+/// All findings, when it cannot be used.
+pub fn load_one(
+    kind: DocumentKind,
+    pack: &Str,
+    text: &str,
+    known: &Known,
+) -> Result<Definition, Vec<Finding>> {
+    let file = Str::from("request");
+    let mut loaded = Loaded::default();
+    let place = Place { pack, file: &file, names: &[], known };
+    load_file(kind, place, text, &mut loaded);
+    let wanted = loaded.definitions.into_iter().find(|definition| definition.kind == kind);
+    let Some(mut definition) = wanted else { return Err(loaded.findings) };
+    if let Value::Dict(body) = &mut definition.body {
+        std::sync::Arc::make_mut(body).remove("metadata_file");
+    }
+    Ok(definition)
+}

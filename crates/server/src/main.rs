@@ -1,2 +1,49 @@
-//! The binary `squall`: configuration, wiring, shutdown; no logic.
-fn main() {}
+//! The binary `squall`: configuration, wiring, start and stop. No logic.
+
+mod keys;
+mod logging;
+mod packs;
+mod serve;
+mod shutdown;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Event-driven operations in one binary: watch systems for events, match them with rules, answer
+/// with actions and workflows.
+#[derive(Debug, Parser)]
+#[command(name = "squall", version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the server.
+    Serve(serve::Options),
+}
+
+fn main() -> ExitCode {
+    // A process that is started for an action goes through this binary first.
+    squall_runners::spawn_entry(std::env::args_os());
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return logging::fail(&anyhow::Error::new(error)),
+    };
+    let done = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(options) => serve::run(options).await,
+        }
+    });
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match done {
+        Ok(code) => code,
+        Err(error) => logging::fail(&error),
+    }
+}

@@ -1,0 +1,94 @@
+//! Who is calling.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use squall_auth::{Identity, Method};
+use squall_value::Str;
+
+use crate::Api;
+use crate::error::Error;
+
+/// Somebody who was recognised. A handler that takes one answers nobody else.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) identity: Identity,
+    /// Where the credential was found: `header`, `query` or `cookie`.
+    pub(crate) place: &'static str,
+}
+
+impl Caller {
+    pub(crate) fn user(&self) -> Str {
+        self.identity.user.clone()
+    }
+}
+
+/// A credential, and where it was found. The first that is present decides.
+fn credential(parts: &Parts) -> Option<(Method, String, &'static str)> {
+    let header = |name: &str| text(&parts.headers, name);
+    let query = |name: &str| {
+        let query = parts.uri.query().unwrap_or_default();
+        query.split('&').find_map(|pair| {
+            let (key, value) = pair.split_once('=')?;
+            let decoded = percent_encoding::percent_decode_str(value)
+                .decode_utf8()
+                .ok()?;
+            key.eq_ignore_ascii_case(name).then(|| decoded.into_owned())
+        })
+    };
+    let cookie = || {
+        let cookies = text(&parts.headers, "cookie")?;
+        let found = cookies
+            .split(';')
+            .find_map(|cookie| cookie.trim().strip_prefix("auth-token="));
+        found.map(str::to_owned)
+    };
+    None.or_else(|| header("x-auth-token").map(|token| (Method::Token, token, "header")))
+        .or_else(|| header("st2-api-key").map(|key| (Method::ApiKey, key, "header")))
+        .or_else(|| bearer(&parts.headers).map(|token| (Method::Token, token, "header")))
+        .or_else(|| query("x-auth-token").map(|token| (Method::Token, token, "query")))
+        .or_else(|| query("st2-api-key").map(|key| (Method::ApiKey, key, "query")))
+        .or_else(|| cookie().map(|token| (Method::Token, token, "cookie")))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    text(headers, "authorization")?
+        .strip_prefix("Bearer ")
+        .map(str::to_owned)
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned)
+}
+
+/// Recognises whoever presents a credential.
+pub(crate) async fn recognise(api: &Api, parts: &Parts) -> Result<Caller, Error> {
+    let refused =
+        |reason: &str| Error::new(StatusCode::UNAUTHORIZED, format!("Unauthorized - {reason}"));
+    let (method, text, place) =
+        credential(parts).ok_or_else(|| refused("One of Token or API key required."))?;
+    let identity = match method {
+        Method::Token => api.directory.by_token(&text).await?,
+        Method::ApiKey => api.directory.by_api_key(&text).await?,
+    };
+    let unknown = match method {
+        Method::Token => "Token with the provided value not found or has expired.",
+        Method::ApiKey => "ApiKey with the provided value not found.",
+    };
+    identity
+        .map(|identity| Caller { identity, place })
+        .ok_or_else(|| refused(unknown))
+}
+
+impl FromRequestParts<Arc<Api>> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Caller, Error> {
+        recognise(api, parts).await
+    }
+}

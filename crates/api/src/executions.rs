@@ -1,0 +1,360 @@
+//! `/executions`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State as Extract};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use squall_engine::Ask;
+use squall_model::{ActionRef, Execution, ExecutionId, Id, Origin, Status};
+use squall_store::{ExecutionFilter, ExecutionOrder, Page, ParentFilter};
+use squall_value::{Dict, Str, Value, dict};
+
+use crate::caller::Caller;
+use crate::error::{Error, Result};
+use crate::params::{self, Members, Params};
+use crate::reply::{Json, List, object};
+use crate::{Api, State, view};
+
+/// How many executions below one are shown at most.
+const BELOW_MAX: usize = 10_000;
+
+pub(crate) async fn list(Extract(api): State, _: Caller, params: Params) -> Result<List> {
+    let (page, limit) = params::page(&params, Some(100))?;
+    let members = params::members(&params)?;
+    let Some(filter) = filter(&params)? else {
+        return Ok(List {
+            items: Vec::new(),
+            total: 0,
+            limit,
+        });
+    };
+    let found = api.engine.store().executions(&filter, page).await?;
+    let items = view::executions(&api, &found.items, &members).await?;
+    Ok(List {
+        items,
+        total: found.total,
+        limit,
+    })
+}
+
+/// The filter of a list; `None` when nothing can satisfy it.
+fn filter(params: &Params) -> Result<Option<ExecutionFilter>> {
+    let mut filter = ExecutionFilter::default();
+    if let Some(action) = params::text(params, "action") {
+        let Ok(action) = ActionRef::parse(action) else {
+            return Ok(None);
+        };
+        filter.action = Some(action);
+    }
+    for status in params::text(params, "status")
+        .into_iter()
+        .flat_map(|list| list.split(','))
+    {
+        let status: Status = status
+            .parse()
+            .map_err(|error| Error::bad(format!("{error}")))?;
+        filter.statuses.push(status);
+    }
+    for id in params::text(params, "id")
+        .into_iter()
+        .flat_map(|list| list.split(','))
+    {
+        let Ok(id) = id.parse() else { return Ok(None) };
+        filter.ids.push(id);
+    }
+    filter.parent = match params::text(params, "parent") {
+        None => ParentFilter::Any,
+        Some("null" | "None") => ParentFilter::Top,
+        Some(id) => match id.parse() {
+            Ok(id) => ParentFilter::Of(id),
+            Err(_) => return Ok(None),
+        },
+    };
+    if let Some(id) = params::text(params, "trigger_instance") {
+        let Ok(id) = id.parse() else { return Ok(None) };
+        filter.trigger_instance = Some(id);
+    }
+    let text = |name| params::text(params, name).map(Str::from);
+    filter.user = text("user");
+    filter.runner = text("runner");
+    filter.rule = params::text(params, "rule").and_then(|rule| rule.parse().ok());
+    let time = |name: &str| match params::text(params, name) {
+        None => Ok(None),
+        Some(text) => squall_wire::parse(text)
+            .map(Some)
+            .ok_or_else(|| Error::bad(format!("Parameter \"{name}\" is not a time: {text}"))),
+    };
+    filter.requested_after = time("timestamp_gt")?;
+    filter.requested_before = time("timestamp_lt")?;
+    if params.contains_key("sort_asc") {
+        filter.order = ExecutionOrder::OldestFirst;
+    }
+    Ok(Some(filter))
+}
+
+/// The execution that a path names; `last` is the newest.
+pub(crate) async fn find(api: &Api, id: &str) -> Result<Arc<Execution>> {
+    let store = api.engine.store();
+    if id == "last" {
+        let newest = store
+            .executions(&ExecutionFilter::default(), Page::first(1))
+            .await?;
+        return newest
+            .items
+            .into_iter()
+            .next()
+            .ok_or_else(|| Error::unknown(id));
+    }
+    let parsed: ExecutionId = id.parse().map_err(|_| Error::unknown(id))?;
+    if let Some(execution) = store.execution(parsed).await? {
+        return Ok(execution);
+    }
+    // The liveaction's id differs from the execution's in one bit.
+    let twin = Id::from_raw(parsed.raw() ^ (1 << 31));
+    store
+        .execution(twin)
+        .await?
+        .ok_or_else(|| Error::unknown(id))
+}
+
+pub(crate) async fn one(
+    Extract(api): State,
+    _: Caller,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json> {
+    let execution = find(&api, &id).await?;
+    let members = params::members(&params)?;
+    Ok(Json(view::execution(&api, &execution, &members).await?))
+}
+
+pub(crate) async fn create(
+    Extract(api): State,
+    caller: Caller,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Result<Response> {
+    let body = object(&bytes)?;
+    let ask = ask(&caller, &headers, body)?;
+    let execution = api.engine.request(ask).await?;
+    created(&api, &execution).await
+}
+
+async fn created(api: &Api, execution: &Arc<Execution>) -> Result<Response> {
+    let shown = view::execution(api, execution, &Members::All).await?;
+    Ok((StatusCode::CREATED, Json(shown)).into_response())
+}
+
+fn ask(caller: &Caller, headers: &HeaderMap, body: Dict) -> Result<Ask> {
+    let action = body.get("action").and_then(Value::as_str);
+    let action = action.ok_or_else(|| Error::bad("'action' is a required property"))?;
+    let user = match body.get("user") {
+        Some(Value::String(user)) if !user.is_empty() => user.clone(),
+        _ => caller.user(),
+    };
+    let mut ask = Ask::new(action, user);
+    ask.parameters = match body.get("parameters") {
+        None | Some(Value::Null) => Dict::new(),
+        Some(Value::Dict(parameters)) => (**parameters).clone(),
+        Some(other) => {
+            return Err(Error::bad(format!(
+                "'parameters' must be an object, not {}",
+                other.kind()
+            )));
+        }
+    };
+    let mut context = body
+        .get("context")
+        .and_then(Value::as_dict)
+        .cloned()
+        .unwrap_or_default();
+    if let Some(given) = headers.get("st2-context") {
+        let given = given
+            .to_str()
+            .ok()
+            .and_then(|text| squall_value::json::read(text).ok());
+        let Some(Value::Dict(given)) = given else {
+            return Err(Error::bad(
+                "The header st2-context must hold a JSON object.",
+            ));
+        };
+        context.extend(
+            given
+                .iter()
+                .map(|(key, value)| (key.clone(), value.clone())),
+        );
+    }
+    let trace = context
+        .get("trace_context")
+        .and_then(|trace| trace.get("trace_tag"));
+    ask.trace_tag = trace.and_then(Value::as_str).map(Str::from);
+    ask.context = Value::from(context);
+    ask.notify = body.get("notify").cloned().unwrap_or_default();
+    ask.delay = match body.get("delay") {
+        None | Some(Value::Null) => None,
+        Some(Value::Int(millis)) if *millis >= 0 => {
+            Some(Duration::from_millis(millis.unsigned_abs()))
+        }
+        Some(_) => {
+            return Err(Error::bad(
+                "'delay' must be a number of milliseconds, 0 or more",
+            ));
+        }
+    };
+    Ok(ask)
+}
+
+pub(crate) async fn cancel(
+    Extract(api): State,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json> {
+    let execution = find(&api, &id).await?;
+    match api.engine.cancel(execution.id(), &caller.user()).await {
+        Ok(execution) => Ok(Json(
+            view::execution(&api, &execution, &Members::All).await?,
+        )),
+        Err(squall_engine::ControlFailure::Ended(Status::Canceled)) => Ok(Json(
+            view::execution(&api, &execution, &Members::All).await?,
+        )),
+        // StackStorm answers 200 here, and clients read the text.
+        Err(squall_engine::ControlFailure::Ended(status)) => Ok(Json(dict! {
+            "faultstring" => format!("Action cannot be canceled. State = {status}."),
+        })),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(crate) async fn update(
+    Extract(api): State,
+    caller: Caller,
+    Path(id): Path<String>,
+    bytes: Bytes,
+) -> Result<Json> {
+    let execution = find(&api, &id).await?;
+    let body = object(&bytes)?;
+    if execution.state().is_ended() {
+        return Err(Error::bad("Execution is already in completed state."));
+    }
+    let id = execution.id();
+    let after = match body.get("status").and_then(Value::as_str) {
+        Some("pausing" | "paused") => api.engine.pause(id).await,
+        Some("resuming" | "running") => api.engine.resume(id).await,
+        Some("canceling" | "canceled") => api.engine.cancel(id, &caller.user()).await,
+        Some(other) => {
+            return Err(Error::bad(format!(
+                "An execution cannot be set to \"{other}\"."
+            )));
+        }
+        None => return Err(Error::bad("'status' is a required property")),
+    };
+    let after = after.map_err(|error| match Error::from(error) {
+        Error {
+            status: StatusCode::BAD_REQUEST,
+            text,
+            ..
+        } => Error::bad(format!("Failed updating execution. {text}")),
+        other => other,
+    })?;
+    Ok(Json(view::execution(&api, &after, &Members::All).await?))
+}
+
+/// Runs the same action again, with the same parameters but for those given.
+pub(crate) async fn run_again(
+    Extract(api): State,
+    caller: Caller,
+    Path(id): Path<String>,
+    params: Params,
+    bytes: Bytes,
+) -> Result<Response> {
+    let before = find(&api, &id).await?;
+    let body = object(&bytes)?;
+    let tasks = body
+        .get("tasks")
+        .and_then(Value::as_list)
+        .unwrap_or_default();
+    if !tasks.is_empty() {
+        return Err(Error::bad(
+            "Running single tasks again is not supported by this server yet.",
+        ));
+    }
+    let mut ask = Ask::new(before.request.action.text(), caller.user());
+    if !params::truth(&params, "no_merge")? {
+        ask.parameters = api.engine.parameters(&before);
+    }
+    if let Some(Value::Dict(given)) = body.get("parameters") {
+        ask.parameters.extend(
+            given
+                .iter()
+                .map(|(key, value)| (key.clone(), value.clone())),
+        );
+    }
+    ask.context = dict! { "re-run" => dict! { "ref" => before.id().to_string() } };
+    ask.origin = Origin::Rerun(before.id());
+    ask.trace_tag = before.request.trace_tag.clone();
+    let execution = api.engine.request(ask).await?;
+    created(&api, &execution).await
+}
+
+/// All executions below one, depth first.
+pub(crate) async fn children(
+    Extract(api): State,
+    _: Caller,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json> {
+    let top = find(&api, &id).await?;
+    let deep = params::text(&params, "depth").and_then(|text| text.parse::<i64>().ok());
+    let deep = deep
+        .filter(|depth| *depth >= 0)
+        .map_or(usize::MAX, |depth| usize::try_from(depth).unwrap_or(0));
+    let members = params::members(&params)?;
+    let mut found = Vec::new();
+    let mut pending = vec![(top, 0)];
+    while let Some((execution, depth)) = pending.pop() {
+        if depth < deep.max(1) && matches!(&*execution.request.runner, "orquesta" | "action-chain")
+        {
+            let below = api.engine.store().children(execution.id()).await?;
+            pending.extend(below.into_iter().rev().map(|child| (child, depth + 1)));
+        }
+        if depth > 0 {
+            found.push(execution);
+        }
+        if found.len() >= BELOW_MAX {
+            break;
+        }
+    }
+    Ok(Json(Value::from(
+        view::executions(&api, &found, &members).await?,
+    )))
+}
+
+/// What was printed so far, as plain text.
+pub(crate) async fn output(
+    Extract(api): State,
+    _: Caller,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<String> {
+    let execution = find(&api, &id).await?;
+    let wanted = params::text(&params, "output_type").filter(|wanted| *wanted != "all");
+    let chunks = api
+        .engine
+        .store()
+        .output(execution.id(), 0, usize::MAX)
+        .await?;
+    let chunks = chunks
+        .iter()
+        .filter(|chunk| wanted.is_none_or(|wanted| chunk.stream.as_str() == wanted));
+    Ok(chunks.map(|chunk| &*chunk.text).collect())
+}
+
+pub(crate) async fn result(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
+    let execution = find(&api, &id).await?;
+    let shown =
+        view::execution(&api, &execution, &Members::Only(vec!["result".to_owned()])).await?;
+    Ok(Json(shown.get("result").cloned().unwrap_or_default()))
+}

@@ -1,0 +1,42 @@
+//! Whether the server lives, and whether it serves.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State as Extract;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use squall_value::dict;
+
+use crate::reply::Json;
+use crate::{Api, State};
+
+pub(crate) fn routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/health", get(health))
+        .route("/ready", get(ready))
+}
+
+async fn health() -> Json {
+    Json(dict! { "status" => "alive" })
+}
+
+/// Ready means: the store answers and new work is taken.
+async fn ready(Extract(api): State) -> Response {
+    let answers = api.engine.store().change_bounds().await;
+    let (running, queued) = api.engine.load();
+    let taking = !api.engine.is_stopping();
+    let status = match answers {
+        Ok(_) if taking => StatusCode::OK,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let body = dict! {
+        "ready" => status == StatusCode::OK,
+        "store" => if answers.is_ok() { "answers" } else { "does not answer" },
+        "stopping" => !taking,
+        "running" => running,
+        "queued" => queued,
+    };
+    (status, Json(body)).into_response()
+}

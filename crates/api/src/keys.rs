@@ -1,0 +1,168 @@
+//! `/keys`: the datastore.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State as Extract};
+use axum::http::StatusCode;
+use squall_engine::{Change, Datastore};
+use squall_expr::KeyScope;
+use squall_model::{Document, DocumentKind};
+use squall_store::DocumentFilter;
+use squall_value::{Dict, Str, Value};
+
+use crate::caller::Caller;
+use crate::error::{Error, Result};
+use crate::params::{self, Params};
+use crate::reply::{Json, List, object};
+use crate::{Api, State};
+
+fn scope(caller: &Caller, scope: Option<&str>, user: Option<&str>) -> Result<KeyScope> {
+    match scope {
+        None | Some("system" | "st2kv.system") => Ok(KeyScope::System),
+        Some("user" | "st2kv.user") => {
+            let user = user.map_or_else(|| caller.user(), Str::from);
+            Ok(KeyScope::User(user))
+        }
+        Some(other) => Err(Error::bad(format!(
+            "Scope \"{other}\" is not valid. Allowed scopes are: system, user"
+        ))),
+    }
+}
+
+fn shown(document: &Document) -> Value {
+    let value = document.body.get("value").cloned().unwrap_or_default();
+    let secret = document
+        .body
+        .get("secret")
+        .and_then(Value::as_bool)
+        .unwrap_or(false);
+    squall_wire::key_value_pair(document, value, secret)
+}
+
+pub(crate) async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
+    let (page, limit) = params::page(&params, Some(100))?;
+    let scope = scope(
+        &caller,
+        params::text(&params, "scope"),
+        params::text(&params, "user"),
+    )?;
+    let prefix = params::text(&params, "prefix").unwrap_or_default();
+    let key_prefix = Some(Str::from(Datastore::key_of(&scope, prefix)));
+    let filter = DocumentFilter {
+        pack: None,
+        key_prefix,
+    };
+    let now = api.engine.env().now();
+    let found = api
+        .engine
+        .store()
+        .documents(DocumentKind::Key, &filter, page, now)
+        .await?;
+    let items = found.items.iter().map(|document| shown(document)).collect();
+    Ok(List {
+        items,
+        total: found.total,
+        limit,
+    })
+}
+
+async fn find(api: &Api, scope: &KeyScope, name: &str) -> Result<Arc<Document>> {
+    let now = api.engine.env().now();
+    let key = Datastore::key_of(scope, name);
+    let found = api
+        .engine
+        .store()
+        .document(DocumentKind::Key, &key, now)
+        .await?;
+    found.ok_or_else(|| {
+        let scope = match scope {
+            KeyScope::System => "st2kv.system",
+            KeyScope::User(_) => "st2kv.user",
+        };
+        Error::missing(format!(
+            "KeyValuePair with name: {name} and scope: {scope} not found in db."
+        ))
+    })
+}
+
+pub(crate) async fn one(
+    Extract(api): State,
+    caller: Caller,
+    Path(name): Path<String>,
+    params: Params,
+) -> Result<Json> {
+    let scope = scope(
+        &caller,
+        params::text(&params, "scope"),
+        params::text(&params, "user"),
+    )?;
+    Ok(Json(shown(&*find(&api, &scope, &name).await?)))
+}
+
+pub(crate) async fn put(
+    Extract(api): State,
+    caller: Caller,
+    Path(name): Path<String>,
+    bytes: Bytes,
+) -> Result<Json> {
+    let body = object(&bytes)?;
+    let text = |member: &str| body.get(member).and_then(Value::as_str);
+    let scope = scope(&caller, text("scope"), text("user"))?;
+    let value =
+        text("value").ok_or_else(|| Error::bad("'value' is a required property, a text"))?;
+    if body.get("secret").and_then(Value::as_bool) == Some(true) {
+        return Err(Error::bad(
+            "Secret datastore items need an encryption key, which this server does not have yet.",
+        ));
+    }
+    let now = api.engine.env().now();
+    let expires = match body.get("ttl") {
+        None | Some(Value::Null) => None,
+        Some(Value::Int(seconds)) if *seconds > 0 => now
+            .checked_add(Duration::from_secs(seconds.unsigned_abs()))
+            .ok(),
+        Some(_) => return Err(Error::bad("'ttl' must be a positive number of seconds")),
+    };
+    let mut item = Dict::new();
+    item.insert("name", name.as_str());
+    item.insert("value", value);
+    item.insert("secret", false);
+    if let KeyScope::User(user) = &scope {
+        item.insert("user", user.clone());
+    }
+    let change = Change::Put {
+        kind: DocumentKind::Key,
+        key: Str::from(Datastore::key_of(&scope, &name)),
+        pack: None,
+        body: Value::from(item),
+        expires,
+        new: false,
+    };
+    let put = api.engine.change(vec![change]).await?;
+    let document = put
+        .first()
+        .ok_or_else(|| Error::bad("nothing was changed"))?;
+    Ok(Json(shown(document)))
+}
+
+pub(crate) async fn delete(
+    Extract(api): State,
+    caller: Caller,
+    Path(name): Path<String>,
+    params: Params,
+) -> Result<StatusCode> {
+    let scope = scope(
+        &caller,
+        params::text(&params, "scope"),
+        params::text(&params, "user"),
+    )?;
+    let known = find(&api, &scope, &name).await?;
+    let change = Change::Delete {
+        kind: DocumentKind::Key,
+        key: known.key.clone(),
+    };
+    api.engine.change(vec![change]).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,489 @@
+//! The stream: server-sent events (WHATWG HTML, section 9.2) of everything that changes.
+//!
+//! Every event bears the position of its change as `id`, so that a client that was cut off goes on
+//! where it stopped with `Last-Event-ID`.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State as Extract};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use squall_model::{Execution, ExecutionId, OutputChunk};
+use squall_store::{Change, Operation, Record, Subject};
+use squall_value::Value;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+
+use crate::caller::Caller;
+use crate::error::Result;
+use crate::params::{self, Members, Params};
+use crate::{Api, State, executions, view};
+
+/// How many events may wait for a slow client before the feed is read from the store instead.
+const WAITING_MAX: usize = 256;
+
+/// How many changes are read from the store at a time.
+const BATCH: usize = 500;
+
+/// After how long a silence a newline shows that the stream lives.
+const HEARTBEAT: Duration = Duration::from_secs(25);
+
+pub(crate) fn routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/stream", get(stream))
+        .route("/executions/{id}/output", get(output))
+}
+
+/// What a client wants to hear.
+struct Filter {
+    events: Vec<String>,
+    executions: Vec<ExecutionId>,
+    actions: Vec<String>,
+    end: Option<(ExecutionId, String)>,
+}
+
+/// What is sent to those who name no events.
+const DEFAULT_EVENTS: [&str; 5] = [
+    "st2.execution__*",
+    "st2.liveaction__*",
+    "st2.announcement__*",
+    "st2.rule_enforcement__*",
+    "st2.trigger_instance__*",
+];
+
+impl Filter {
+    fn new(params: &Params) -> Filter {
+        let list = |name: &str| -> Vec<String> {
+            let text = params::text(params, name).unwrap_or_default();
+            text.split(',')
+                .filter(|item| !item.is_empty())
+                .map(str::to_owned)
+                .collect()
+        };
+        let mut events = list("events");
+        if events.is_empty() {
+            events = DEFAULT_EVENTS.map(str::to_owned).to_vec();
+        }
+        let end = params::text(params, "end_execution_id").and_then(|id| id.parse().ok());
+        let event = params::text(params, "end_event")
+            .unwrap_or("st2.execution__update")
+            .to_owned();
+        Filter {
+            events,
+            executions: list("execution_ids")
+                .iter()
+                .filter_map(|id| id.parse().ok())
+                .collect(),
+            actions: list("action_refs"),
+            end: end.map(|id| (id, event)),
+        }
+    }
+
+    fn wants(&self, event: &str) -> bool {
+        self.events.iter().any(|pattern| glob(pattern, event))
+    }
+
+    fn wants_execution(&self, execution: &Execution) -> bool {
+        (self.executions.is_empty() || self.executions.contains(&execution.id()))
+            && (self.actions.is_empty()
+                || self
+                    .actions
+                    .iter()
+                    .any(|action| action == execution.request.action.as_str()))
+    }
+}
+
+/// A shell pattern of text and `*`.
+fn glob(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((head, rest)) => text.strip_prefix(head).is_some_and(|tail| {
+            rest.is_empty()
+                || tail.char_indices().any(|(at, _)| glob(rest, &tail[at..]))
+                || glob(rest, "")
+        }),
+    }
+}
+
+/// One event as it is sent.
+fn event_text(name: &str, position: u64, data: &Value) -> Bytes {
+    let mut text = String::new();
+    // Writing to a text cannot fail.
+    let _ = write!(
+        text,
+        "event: {name}\nid: {position}\ndata: {}\n\n",
+        data.to_json()
+    );
+    Bytes::from(text)
+}
+
+type Sender = mpsc::Sender<std::result::Result<Bytes, Infallible>>;
+
+fn response(receiver: mpsc::Receiver<std::result::Result<Bytes, Infallible>>) -> Response {
+    let body = Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(receiver));
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream; charset=UTF-8"),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    (headers, body).into_response()
+}
+
+async fn stream(
+    Extract(api): State,
+    _: Caller,
+    headers: HeaderMap,
+    params: Params,
+) -> Result<Response> {
+    let filter = Filter::new(&params);
+    let last = headers
+        .get("last-event-id")
+        .and_then(|id| id.to_str().ok()?.parse().ok());
+    let last =
+        last.or_else(|| params::text(&params, "last_event_id").and_then(|id| id.parse().ok()));
+    let (sender, receiver) = mpsc::channel(WAITING_MAX);
+    tokio::spawn(async move {
+        let mut feed = Feed {
+            api,
+            filter,
+            sender,
+            position: 0,
+            outputs: HashMap::new(),
+        };
+        // An error here means that the client has gone or the store is away; both end the stream.
+        let _ = feed.run(last).await;
+    });
+    Ok(response(receiver))
+}
+
+/// One client's view of the change feed.
+struct Feed {
+    api: Arc<Api>,
+    filter: Filter,
+    sender: Sender,
+    position: u64,
+    /// Executions whose output was sent, so that each is read once.
+    outputs: HashMap<ExecutionId, Arc<Execution>>,
+}
+
+/// The stream is over.
+struct Over;
+
+impl Feed {
+    async fn send(&self, text: Bytes) -> std::result::Result<(), Over> {
+        self.sender.send(Ok(text)).await.map_err(|_| Over)
+    }
+
+    async fn run(&mut self, last: Option<u64>) -> std::result::Result<(), Over> {
+        // Subscribe first: what happens between is seen twice at most, and positions tell.
+        let mut live = self.api.engine.store().subscribe();
+        let bounds = self
+            .api
+            .engine
+            .store()
+            .change_bounds()
+            .await
+            .map_err(|_| Over)?;
+        self.position = last.unwrap_or(bounds.1).min(bounds.1);
+        self.send(Bytes::from_static(b"\n")).await?;
+        self.end_if_over().await?;
+        if last.is_some() {
+            self.catch_up().await?;
+        }
+        loop {
+            match tokio::time::timeout(HEARTBEAT, live.recv()).await {
+                Err(_) => self.send(Bytes::from_static(b"\n")).await?,
+                Ok(Ok(changes)) => {
+                    let seen = self.position;
+                    for change in changes.iter().filter(|change| change.position > seen) {
+                        self.tell(change).await?;
+                    }
+                    let newest = changes.last().map_or(0, |change| change.position);
+                    self.position = self.position.max(newest);
+                }
+                Ok(Err(RecvError::Lagged(_))) => self.catch_up().await?,
+                Ok(Err(RecvError::Closed)) => return Err(Over),
+            }
+        }
+    }
+
+    /// A client that waits for an end that is past already is told at once.
+    async fn end_if_over(&mut self) -> std::result::Result<(), Over> {
+        let Some((id, event)) = &self.filter.end else {
+            return Ok(());
+        };
+        let found = self
+            .api
+            .engine
+            .store()
+            .execution(*id)
+            .await
+            .map_err(|_| Over)?;
+        let Some(execution) = found.filter(|execution| execution.state().is_ended()) else {
+            return Ok(());
+        };
+        let data = view::execution(&self.api, &execution, &Members::All)
+            .await
+            .map_err(|_| Over)?;
+        self.send(event_text(event, self.position, &data)).await?;
+        Err(Over)
+    }
+
+    /// Reads what was missed from the store.
+    async fn catch_up(&mut self) -> std::result::Result<(), Over> {
+        loop {
+            let store = self.api.engine.store();
+            let changes = store
+                .changes_after(self.position, BATCH)
+                .await
+                .map_err(|_| Over)?;
+            let Some(newest) = changes.last().map(|change| change.position) else {
+                return Ok(());
+            };
+            for change in &changes {
+                self.tell(change).await?;
+            }
+            self.position = newest;
+        }
+    }
+
+    async fn tell(&mut self, change: &Change) -> std::result::Result<(), Over> {
+        let verb = match change.operation {
+            Operation::Created => "create",
+            Operation::Updated => "update",
+            Operation::Deleted => "delete",
+        };
+        match &change.subject {
+            Subject::Execution { id, .. } => self.tell_execution(change, *id, verb).await,
+            Subject::TriggerInstance(id) => {
+                let name = format!("st2.trigger_instance__{verb}");
+                if !self.filter.wants(&name) {
+                    return Ok(());
+                }
+                let instance = match &change.record {
+                    Some(Record::TriggerInstance(instance)) => Some(Arc::clone(instance)),
+                    _ => self
+                        .api
+                        .engine
+                        .store()
+                        .trigger_instance(*id)
+                        .await
+                        .map_err(|_| Over)?,
+                };
+                let Some(instance) = instance else {
+                    return Ok(());
+                };
+                let payload = view::payload(&self.api.engine.catalog(), &instance);
+                let data = squall_wire::trigger_instance(&instance, payload);
+                self.send(event_text(&name, change.position, &data)).await
+            }
+            Subject::Enforcement(id) => {
+                let name = format!("st2.rule_enforcement__{verb}");
+                if !self.filter.wants(&name) {
+                    return Ok(());
+                }
+                let found = match &change.record {
+                    Some(Record::Enforcement(found)) => Some(Arc::clone(found)),
+                    _ => self
+                        .api
+                        .engine
+                        .store()
+                        .enforcement(*id)
+                        .await
+                        .map_err(|_| Over)?,
+                };
+                let Some(found) = found else { return Ok(()) };
+                let data = squall_wire::enforcement(&found, None);
+                self.send(event_text(&name, change.position, &data)).await
+            }
+            Subject::Output {
+                execution,
+                first,
+                count,
+            } => {
+                if !self.filter.wants("st2.execution.output__create") {
+                    return Ok(());
+                }
+                self.tell_output(change, *execution, *first, *count).await
+            }
+            Subject::Document { .. } => Ok(()),
+        }
+    }
+
+    async fn tell_execution(
+        &mut self,
+        change: &Change,
+        id: ExecutionId,
+        verb: &str,
+    ) -> std::result::Result<(), Over> {
+        let name = format!("st2.execution__{verb}");
+        let ends = self.filter.end.as_ref().is_some_and(|(end, _)| *end == id);
+        if !self.filter.wants(&name) && !ends {
+            return Ok(());
+        }
+        let execution = match &change.record {
+            Some(Record::Execution(execution)) => Some(Arc::clone(execution)),
+            _ => self
+                .api
+                .engine
+                .store()
+                .execution(id)
+                .await
+                .map_err(|_| Over)?,
+        };
+        let Some(execution) = execution else {
+            return Ok(());
+        };
+        let over = execution.state().is_ended();
+        if over {
+            self.outputs.remove(&id);
+        }
+        if !self.filter.wants_execution(&execution) && !ends {
+            return Ok(());
+        }
+        let data = view::execution(&self.api, &execution, &Members::All)
+            .await
+            .map_err(|_| Over)?;
+        self.send(event_text(&name, change.position, &data)).await?;
+        // What was made and ended in one commit is told as both.
+        if change.operation == Operation::Created && over {
+            self.send(event_text("st2.execution__update", change.position, &data))
+                .await?;
+        }
+        if ends && over { Err(Over) } else { Ok(()) }
+    }
+
+    async fn tell_output(
+        &mut self,
+        change: &Change,
+        id: ExecutionId,
+        first: u64,
+        count: u64,
+    ) -> std::result::Result<(), Over> {
+        let store = self.api.engine.store();
+        let execution = match self.outputs.get(&id) {
+            Some(execution) => Arc::clone(execution),
+            None => {
+                let Some(found) = store.execution(id).await.map_err(|_| Over)? else {
+                    return Ok(());
+                };
+                self.outputs.insert(id, Arc::clone(&found));
+                found
+            }
+        };
+        if !self.filter.wants_execution(&execution) {
+            return Ok(());
+        }
+        let chunks: Arc<Vec<OutputChunk>> = match &change.record {
+            Some(Record::Output(chunks)) => Arc::clone(chunks),
+            _ => {
+                let limit = usize::try_from(count).unwrap_or(usize::MAX);
+                Arc::new(store.output(id, first, limit).await.map_err(|_| Over)?)
+            }
+        };
+        for (number, chunk) in (first..).zip(chunks.iter()) {
+            let data = squall_wire::output_event(&execution, number, chunk);
+            self.send(event_text(
+                "st2.execution.output__create",
+                change.position,
+                &data,
+            ))
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+/// What one execution prints: first what there is, then what comes, until it has ended.
+async fn output(
+    Extract(api): State,
+    _: Caller,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Response> {
+    let execution = executions::find(&api, &id).await?;
+    let wanted = params::text(&params, "output_type").filter(|wanted| *wanted != "all");
+    let wanted = wanted.map(str::to_owned);
+    let (sender, receiver) = mpsc::channel(WAITING_MAX);
+    tokio::spawn(async move {
+        // As above: an error ends the stream.
+        let _ = follow_output(&api, &execution, wanted.as_deref(), &sender).await;
+    });
+    Ok(response(receiver))
+}
+
+async fn follow_output(
+    api: &Api,
+    execution: &Arc<Execution>,
+    wanted: Option<&str>,
+    sender: &Sender,
+) -> std::result::Result<(), Over> {
+    let send = |text: Bytes| async { sender.send(Ok(text)).await.map_err(|_| Over) };
+    let id = execution.id();
+    let store = api.engine.store();
+    let mut live = store.subscribe();
+    let mut next = 0;
+    loop {
+        // The end is looked up before the output: what was printed before the end is then seen.
+        let current = store.execution(id).await.map_err(|_| Over)?;
+        let over = current.is_none_or(|current| current.state().is_ended());
+        let chunks = store.output(id, next, usize::MAX).await.map_err(|_| Over)?;
+        for chunk in &chunks {
+            if wanted.is_none_or(|wanted| chunk.stream.as_str() == wanted) {
+                let data = squall_wire::output_event(execution, next, chunk);
+                send(event_text("st2.execution.output__create", next, &data)).await?;
+            }
+            next += 1;
+        }
+        if over {
+            return send(Bytes::from_static(b"event: EOF\ndata: ''\n\n")).await;
+        }
+        loop {
+            match tokio::time::timeout(HEARTBEAT, live.recv()).await {
+                Err(_) => send(Bytes::from_static(b"\n")).await?,
+                Ok(Err(RecvError::Closed)) => return Err(Over),
+                Ok(Err(RecvError::Lagged(_))) => break,
+                Ok(Ok(changes)) => {
+                    let concerns = |change: &Change| match &change.subject {
+                        Subject::Execution { id: changed, .. } => *changed == id,
+                        Subject::Output {
+                            execution: printed, ..
+                        } => *printed == id,
+                        _ => false,
+                    };
+                    if changes.iter().any(concerns) {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_shell_globs() {
+        for (pattern, text, expect) in [
+            ("st2.execution__*", "st2.execution__update", true),
+            ("st2.execution__*", "st2.execution.output__create", false),
+            ("*", "anything", true),
+            ("st2.*__create", "st2.execution.output__create", true),
+            ("st2.execution__create", "st2.execution__create", true),
+            ("a*b*c", "axxbyyc", true),
+            ("a*b*c", "axxbyy", false),
+        ] {
+            assert_eq!(glob(pattern, text), expect, "{pattern} {text}");
+        }
+    }
+}

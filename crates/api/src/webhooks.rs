@@ -1,0 +1,265 @@
+//! `/webhooks`: events from outside.
+//!
+//! A webhook is open to whoever may call the API, and to a forge that signs what it sends with the
+//! secret that an operator set for the hook.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequestParts, Path, Request, State as Extract};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use squall_engine::Incoming;
+use squall_value::{Dict, Str, Value, dict};
+use subtle::ConstantTimeEq;
+
+use crate::caller::Caller;
+use crate::definitions::triggers_of;
+use crate::error::{Error, Result};
+use crate::reply::{Json, body};
+use crate::{Api, State};
+
+/// The trigger type of webhooks.
+const WEBHOOK: &str = "core.st2.webhook";
+
+/// Headers that are credentials, and never part of a payload.
+const CREDENTIALS: [&str; 6] = [
+    "x-auth-token",
+    "st2-api-key",
+    "authorization",
+    "cookie",
+    "x-gitlab-token",
+    "proxy-authorization",
+];
+
+/// The headers in which forges name a delivery: a repeated one is the same event.
+const DELIVERIES: [&str; 5] = [
+    "idempotency-key",
+    "x-github-delivery",
+    "x-gitea-delivery",
+    "x-gitlab-event-uuid",
+    "x-gogs-delivery",
+];
+
+pub(crate) async fn list(Extract(api): State, _: Caller) -> Json {
+    Json(Value::from(triggers_of(&api, Some(&[WEBHOOK]))))
+}
+
+pub(crate) async fn receive(
+    Extract(api): State,
+    Path(hook): Path<String>,
+    request: Request,
+) -> Result<Response> {
+    let (mut parts, inner) = request.into_parts();
+    let caller = Caller::from_request_parts(&mut parts, &api).await;
+    let limit = api.body_bytes_max;
+    let bytes = axum::body::to_bytes(inner, limit).await.map_err(|_| {
+        let text = format!("The body has more than the {limit} bytes that are accepted.");
+        Error::new(StatusCode::PAYLOAD_TOO_LARGE, text)
+    })?;
+    if let Err(refused) = caller {
+        // Only a signature can stand in for a caller; without one the refusal holds.
+        if !is_signed(&api, &hook, &parts.headers, &bytes).await? {
+            return Err(refused);
+        }
+    }
+    let sent = parse(&parts.headers, &bytes)?;
+    if hook == "st2" {
+        return generic(&api, &parts.headers, sent).await;
+    }
+    let parameters = dict! { "url" => hook.as_str() };
+    let trigger = squall_packs::trigger_reference(WEBHOOK, &parameters);
+    let trigger = trigger.map_err(|error| Error::bad(error.to_string()))?;
+    if api.engine.catalog().trigger(trigger.as_str()).is_none() {
+        return Err(Error::missing(format!(
+            "Webhook {hook} not registered with st2"
+        )));
+    }
+    let (headers, lower) = visible_headers(&parts.headers);
+    let payload = dict! { "headers" => headers, "headers_lower" => lower, "body" => sent.clone() };
+    let mut incoming = Incoming::new(trigger.text(), payload);
+    incoming.trace_tag = trace_tag(&api, &parts.headers, &hook);
+    incoming.dedupe_key = delivery(&parts.headers);
+    accepted(&api, incoming, sent).await
+}
+
+async fn accepted(api: &Arc<Api>, incoming: Incoming, sent: Value) -> Result<Response> {
+    let receipt = api.engine.accept(incoming).await?;
+    let mut response = (StatusCode::ACCEPTED, Json(sent)).into_response();
+    // The event's id, so that a sender can find what became of it.
+    if let Ok(id) = receipt.id.to_string().parse() {
+        response.headers_mut().insert("x-squall-event", id);
+    }
+    Ok(response)
+}
+
+/// The hook that takes any event: `{"trigger": "pack.name", "payload": {...}}`.
+async fn generic(api: &Arc<Api>, headers: &HeaderMap, sent: Value) -> Result<Response> {
+    let trigger = sent.get("trigger").and_then(Value::as_str);
+    let trigger = trigger.ok_or_else(|| Error::bad("Trigger not specified."))?;
+    let payload = sent
+        .get("payload")
+        .cloned()
+        .unwrap_or_else(Value::empty_dict);
+    let mut incoming = Incoming::new(trigger, payload);
+    incoming.trace_tag = trace_tag(api, headers, "st2");
+    incoming.dedupe_key = delivery(headers);
+    accepted(api, incoming, sent).await
+}
+
+/// The body by its type: JSON, or a form whose values become lists.
+fn parse(headers: &HeaderMap, bytes: &Bytes) -> Result<Value> {
+    let kind = headers
+        .get("content-type")
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or("application/json");
+    let kind = kind
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    match &*kind {
+        "application/x-www-form-urlencoded" => {
+            let text = std::str::from_utf8(bytes)
+                .map_err(|_| Error::bad("Failed to parse request body: the form is not UTF-8"))?;
+            let mut form: Vec<(String, Vec<Value>)> = Vec::new();
+            for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                let (name, value) = (decode(name), Value::from(decode(value)));
+                match form.iter_mut().find(|(known, _)| *known == name) {
+                    Some((_, values)) => values.push(value),
+                    None => form.push((name, vec![value])),
+                }
+            }
+            Ok(Value::from(form.into_iter().collect::<Dict>()))
+        }
+        "application/json" | "" => body(bytes),
+        other if other.ends_with("+json") => body(bytes),
+        other => Err(Error::bad(format!(
+            "Failed to parse request body: Unsupported Content-Type: \"{other}\"."
+        ))),
+    }
+}
+
+fn decode(text: &str) -> String {
+    let spaced = text.replace('+', " ");
+    percent_encoding::percent_decode_str(&spaced)
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
+fn visible_headers(headers: &HeaderMap) -> (Dict, Dict) {
+    let mut shown = Dict::new();
+    let mut lower = Dict::new();
+    for (name, value) in headers {
+        let name = name.as_str();
+        if CREDENTIALS.contains(&name) {
+            continue;
+        }
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        shown.insert(title_case(name), value.as_str());
+        lower.insert(name, value);
+    }
+    (shown, lower)
+}
+
+/// `x-github-event` as `X-Github-Event`, which is how StackStorm's payloads spell headers.
+fn title_case(name: &str) -> String {
+    let words = name.split('-').map(|word| {
+        let mut letters = word.chars();
+        let first = letters.next().map(|first| first.to_ascii_uppercase());
+        first.into_iter().chain(letters).collect::<String>()
+    });
+    words.collect::<Vec<_>>().join("-")
+}
+
+fn trace_tag(api: &Api, headers: &HeaderMap, hook: &str) -> Option<Str> {
+    let given = headers
+        .get("st2-trace-tag")
+        .and_then(|tag| tag.to_str().ok());
+    Some(given.map_or_else(
+        || {
+            Str::from(format!(
+                "webhook-{hook}-{:032x}",
+                u128::from(api.engine.env().random())
+            ))
+        },
+        Str::from,
+    ))
+}
+
+fn delivery(headers: &HeaderMap) -> Option<Str> {
+    let found = DELIVERIES.iter().find_map(|name| headers.get(*name));
+    found
+        .and_then(|id| id.to_str().ok())
+        .filter(|id| !id.is_empty())
+        .map(Str::from)
+}
+
+/// Whether the body bears a right signature under the hook's secret: GitHub's and Gitea's HMAC, or
+/// the token that GitLab sends.
+async fn is_signed(api: &Api, hook: &str, headers: &HeaderMap, bytes: &Bytes) -> Result<bool> {
+    let now = api.engine.env().now();
+    let kind = squall_model::DocumentKind::Webhook;
+    let Some(document) = api.engine.store().document(kind, hook, now).await? else {
+        return Ok(false);
+    };
+    let sealed = document.body.get("secret").cloned().unwrap_or_default();
+    let opened = api.engine.vault().open_value(&sealed);
+    let Some(secret) = opened.as_str().filter(|secret| !secret.is_empty()) else {
+        return Ok(false);
+    };
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(token) = header("x-gitlab-token") {
+        return Ok(bool::from(token.as_bytes().ct_eq(secret.as_bytes())));
+    }
+    let signature = header("x-hub-signature-256")
+        .and_then(|signature| signature.strip_prefix("sha256="))
+        .or_else(|| header("x-gitea-signature"))
+        .or_else(|| header("x-squall-signature"));
+    Ok(signature.and_then(unhex).is_some_and(|signature| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
+            .expect("HMAC takes keys of any length");
+        mac.update(bytes);
+        mac.verify_slice(&signature).is_ok()
+    }))
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+        return None;
+    }
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_become_lists() {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            "content-type",
+            "application/x-www-form-urlencoded".parse().unwrap(),
+        );
+        let parsed = parse(&headers, &Bytes::from_static(b"a=1&b=x+y%21&a=2")).unwrap();
+        assert_eq!(parsed.to_json(), r#"{"a":["1","2"],"b":["x y!"]}"#);
+    }
+
+    #[test]
+    fn credentials_never_reach_a_payload() {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", "Bearer abc".parse().unwrap());
+        headers.insert("x-github-event", "push".parse().unwrap());
+        let (shown, lower) = visible_headers(&headers);
+        assert_eq!(Value::from(shown).to_json(), r#"{"X-Github-Event":"push"}"#);
+        assert_eq!(Value::from(lower).to_json(), r#"{"x-github-event":"push"}"#);
+    }
+}

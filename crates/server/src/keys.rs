@@ -1,0 +1,87 @@
+//! The keys that seal secrets and sign tokens. They live outside the data directory, so that a copy
+//! of the data tells no secret.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use squall_env::Env;
+
+/// The key file of a data directory: `<data>.key` beside it, unless another is named.
+pub(crate) fn path_for(data: &Path) -> PathBuf {
+    let mut name = data.as_os_str().to_owned();
+    name.push(".key");
+    PathBuf::from(name)
+}
+
+/// Two keys of 256 bits, for sealing and for signing.
+pub(crate) struct Keys {
+    pub(crate) vault: [u8; 32],
+    pub(crate) tokens: [u8; 32],
+}
+
+/// Reads the keys, or makes them at the first start.
+pub(crate) fn load(path: &Path, env: &dyn Env) -> Result<Keys> {
+    match fs::read_to_string(path) {
+        Ok(text) => parse(&text).with_context(|| format!("the key file {}", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => make(path, env),
+        Err(error) => {
+            Err(error).with_context(|| format!("cannot read the key file {}", path.display()))
+        }
+    }
+}
+
+fn make(path: &Path, env: &dyn Env) -> Result<Keys> {
+    let text: String = (0..8).map(|_| format!("{:016x}", env.random())).collect();
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("cannot make the key file {}", path.display()))?;
+    file.write_all(format!("{text}\n").as_bytes())?;
+    file.sync_all()?;
+    parse(&text)
+}
+
+fn parse(text: &str) -> Result<Keys> {
+    let text = text.trim();
+    if text.len() != 128 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        bail!(
+            "must hold 128 hexadecimal digits; if it is lost, secrets sealed with it are lost too"
+        );
+    }
+    let key = |from: usize| -> Result<[u8; 32]> {
+        let mut key = [0; 32];
+        for (index, byte) in key.iter_mut().enumerate() {
+            let at = from + 2 * index;
+            *byte = u8::from_str_radix(&text[at..at + 2], 16)?;
+        }
+        Ok(key)
+    };
+    Ok(Keys {
+        vault: key(0)?,
+        tokens: key(64)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use squall_env::FakeEnv;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_made_once_and_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("squall.key");
+        let first = load(&path, &FakeEnv::new(1)).unwrap();
+        let again = load(&path, &FakeEnv::new(2)).unwrap();
+        assert_eq!(first.vault, again.vault);
+        assert_ne!(first.vault, first.tokens);
+        fs::write(&path, "short").unwrap();
+        assert!(load(&path, &FakeEnv::new(1)).is_err());
+    }
+}

@@ -1,0 +1,314 @@
+//! `squall serve`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use squall_api::Api;
+use squall_auth::{ActionTokens, Directory};
+use squall_engine::{Engine, Parts, Settings, Tokens, TokioSpawn, Vault};
+use squall_env::{Env, SystemEnv};
+use squall_expr::Expressions;
+use squall_model::ExecutionId;
+use squall_runners::{Host, Registry};
+use squall_store::Store;
+use squall_store_sqlite::{Durability, SqliteStore};
+
+use crate::logging::tell;
+use crate::{keys, logging, packs, shutdown};
+
+/// How often the server looks through the store for what a lost signal forgot.
+const WATCH_PERIOD: Duration = Duration::from_secs(10);
+
+/// How often old records are removed.
+const EXPIRE_PERIOD: Duration = Duration::from_secs(60);
+
+/// Options of `squall serve`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  squall serve --data /var/lib/squall\n  squall serve --data ./data --packs ./packs --listen 127.0.0.1:9101\n  squall serve --database postgres://squall@db/squall"
+)]
+pub(crate) struct Options {
+    /// Where the server keeps its state. Made at the first start.
+    #[arg(long, env = "SQUALL_DATA", default_value = "squall-data")]
+    pub(crate) data: PathBuf,
+    /// A PostgreSQL database instead of the embedded one: `postgres://user@host/name`.
+    #[arg(long, env = "SQUALL_DATABASE", hide_env_values = true)]
+    pub(crate) database: Option<String>,
+    /// The address to listen on; port 0 takes a free one.
+    #[arg(long, env = "SQUALL_LISTEN", default_value = "127.0.0.1:9101")]
+    pub(crate) listen: SocketAddr,
+    /// A directory with packs in it; may be given several times.
+    #[arg(long = "packs", env = "SQUALL_PACKS", value_delimiter = ':')]
+    pub(crate) packs: Vec<PathBuf>,
+    /// How many actions may have a process at the same time.
+    #[arg(long, env = "SQUALL_SLOTS", default_value_t = 64)]
+    pub(crate) slots: usize,
+    /// The file with the keys that seal secrets; by default `<data>.key`, beside the data.
+    #[arg(long, env = "SQUALL_KEY_FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// What an acknowledged event survives: `full` (loss of power) or `process` (only the death of
+    /// the process).
+    #[arg(long, env = "SQUALL_DURABILITY", default_value = "full")]
+    pub(crate) durability: DurabilityName,
+    /// What is logged: `error`, `warn`, `info`, `debug`, or a tracing filter in SQUALL_LOG.
+    #[arg(long, default_value = "info")]
+    pub(crate) log_level: String,
+    /// Log as JSON.
+    #[arg(long)]
+    pub(crate) log_json: bool,
+    /// Writes the address that the server listens on to this file once it is ready.
+    #[arg(long, hide = true)]
+    pub(crate) address_file: Option<PathBuf>,
+}
+
+/// What an acknowledged commit survives.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum DurabilityName {
+    /// Loss of power.
+    Full,
+    /// The death of the process.
+    Process,
+    /// Nothing for sure.
+    #[value(hide = true)]
+    None,
+}
+
+#[derive(Debug)]
+struct SignedTokens(Arc<ActionTokens>);
+
+impl Tokens for SignedTokens {
+    fn token(&self, user: &str, execution: ExecutionId) -> Option<String> {
+        Some(self.0.make(user, &execution.to_string()))
+    }
+}
+
+/// Starts the server and runs it until it is asked to stop.
+pub(crate) async fn run(options: Options) -> Result<ExitCode> {
+    logging::start(&options.log_level, options.log_json);
+    let env: Arc<dyn Env> = Arc::new(SystemEnv::new());
+    std::fs::create_dir_all(&options.data)
+        .with_context(|| format!("cannot make the data directory {}", options.data.display()))?;
+    let data = std::fs::canonicalize(&options.data)?;
+    let store = open_store(&options, &data, &env).await?;
+    let key_file = options
+        .key_file
+        .clone()
+        .unwrap_or_else(|| keys::path_for(&data));
+    let keys = keys::load(&key_file, &*env)?;
+    let listener = tokio::net::TcpListener::bind(options.listen)
+        .await
+        .with_context(|| {
+            format!(
+                "cannot listen on {}: is another server running?",
+                options.listen
+            )
+        })?;
+    let address = listener.local_addr()?;
+
+    let life = Duration::from_secs(24 * 60 * 60);
+    let tokens = Arc::new(ActionTokens::new(keys.tokens, life, Arc::clone(&env)));
+    let engine = start_engine(&options, &data, &store, &env, &keys, &tokens, address).await?;
+    let settings = squall_auth::Settings::default();
+    let directory = Arc::new(Directory::new(
+        Arc::clone(&store),
+        Arc::clone(&env),
+        settings,
+        tokens,
+    ));
+    first_sign_in(&directory, &data, &*env).await?;
+
+    let mut pack_directories = vec![packs::unpack(&data)?];
+    pack_directories.extend(options.packs.iter().cloned());
+    packs::register_all(&engine, &pack_directories).await;
+    let recovered = engine.recover().await?;
+    tracing::info!(?recovered, "took up what earlier starts left");
+    start_services(&engine);
+
+    let api = Arc::new(Api {
+        engine: Arc::clone(&engine),
+        directory,
+        pack_directories,
+        body_bytes_max: engine.settings().payload_bytes_max,
+        url: format!("http://{address}"),
+    });
+    tell(&format!(
+        "squall is ready: http://{address} (data in {})",
+        data.display()
+    ));
+    if let Some(file) = &options.address_file {
+        std::fs::write(file, format!("http://{address}"))?;
+    }
+    serve(listener, api, &engine, &store).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn open_store(options: &Options, data: &Path, env: &Arc<dyn Env>) -> Result<Arc<dyn Store>> {
+    if let Some(url) = &options.database {
+        let store = squall_store_postgres::PostgresStore::connect(url, Arc::clone(env)).await;
+        return Ok(Arc::new(store.context("cannot use the database")?));
+    }
+    let durability = match options.durability {
+        DurabilityName::Full => Durability::Full,
+        DurabilityName::Process => Durability::Process,
+        DurabilityName::None => Durability::None,
+    };
+    let path = data.join("squall.db");
+    let options = squall_store_sqlite::Options {
+        durability,
+        ..Default::default()
+    };
+    let store = SqliteStore::open(&path, options);
+    Ok(Arc::new(store.with_context(|| {
+        format!("cannot use {}", path.display())
+    })?))
+}
+
+async fn start_engine(
+    options: &Options,
+    data: &Path,
+    store: &Arc<dyn Store>,
+    env: &Arc<dyn Env>,
+    keys: &keys::Keys,
+    tokens: &Arc<ActionTokens>,
+    address: SocketAddr,
+) -> Result<Arc<Engine>> {
+    let settings = Settings {
+        slots: options.slots,
+        api_url: format!("http://{address}/api/v1"),
+        single_server: options.database.is_none(),
+        virtualenvs: Some(data.join("virtualenvs")),
+        ..Settings::default()
+    };
+    let run_dir = data.join("run");
+    let server_id = data.to_string_lossy().into_owned();
+    let mut runner_settings = squall_runners::Settings::new(server_id.clone(), &run_dir);
+    runner_settings.helper = std::env::current_exe().ok();
+    let host = Host::new(runner_settings, Arc::clone(env)).context("cannot prepare the runners")?;
+    end_orphans(store, env, &run_dir, &server_id, settings.grace).await?;
+    let now = env.now();
+    let until = now.checked_add(settings.lease)?;
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let name = format!("{}:{}", host_name(), std::process::id());
+    let server = store.register_server(&name, boot.trim(), until).await?;
+    let engine = Engine::new(Parts {
+        store: Arc::clone(store),
+        env: Arc::clone(env),
+        spawn: Arc::new(TokioSpawn),
+        runners: Arc::new(Registry::new(&host)),
+        expressions: Arc::new(Expressions::default()),
+        crypto: None,
+        vault: Vault::new(&keys.vault, Arc::clone(env)),
+        tokens: Arc::new(SignedTokens(Arc::clone(tokens))),
+        settings,
+        lease: server.lease,
+    });
+    engine.reload().await?;
+    Ok(engine)
+}
+
+/// Ends the processes of an earlier start whose executions were still under way. A daemon that an
+/// execution left on purpose is left alone.
+async fn end_orphans(
+    store: &Arc<dyn Store>,
+    env: &Arc<dyn Env>,
+    run_dir: &Path,
+    server_id: &str,
+    grace: Duration,
+) -> Result<()> {
+    let mut orphans = Vec::new();
+    for orphan in squall_runners::find_orphans(run_dir, server_id) {
+        let execution = match orphan.execution_id.parse() {
+            Ok(id) => store.execution(id).await?,
+            Err(_) => None,
+        };
+        if execution.is_none_or(|execution| !execution.state().is_ended()) {
+            orphans.push(orphan);
+        }
+    }
+    if !orphans.is_empty() {
+        let ended = squall_runners::end_orphans(run_dir, &orphans, &**env, grace).await;
+        tracing::warn!(ended, "ended the processes of an earlier start");
+    }
+    Ok(())
+}
+
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
+}
+
+/// The first start makes an administrator, and tells how to sign in.
+async fn first_sign_in(directory: &Directory, data: &Path, env: &dyn Env) -> Result<()> {
+    if directory.is_empty().await? {
+        let password = squall_auth::fresh_password(env);
+        directory.set_password("admin", &password).await?;
+        tell(
+            "This is the first start: an administrator was made. The password is not shown again.",
+        );
+        tell(&format!(
+            "  user: admin\n  password: {password}\n  sign in: squall login admin"
+        ));
+    }
+    // For commands on this machine by the same user: a token that only they can read.
+    let issued = directory
+        .issue("admin", None, squall_value::Value::empty_dict())
+        .await?;
+    let path = data.join("local-token");
+    write_private(&path, &issued.token).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let fresh = path.with_extension("new");
+    let _ = std::fs::remove_file(&fresh);
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&fresh)?;
+    file.write_all(text.as_bytes())?;
+    std::fs::rename(&fresh, path)
+}
+
+/// What runs beside the API for as long as the server does.
+fn start_services(engine: &Arc<Engine>) {
+    tokio::spawn(Arc::clone(engine).keep_time());
+    tokio::spawn(Arc::clone(engine).keep_watch(WATCH_PERIOD));
+    tokio::spawn(Arc::clone(engine).keep_alive());
+    let expiring = Arc::clone(engine);
+    tokio::spawn(async move {
+        loop {
+            expiring.env().sleep(EXPIRE_PERIOD).await;
+            while expiring.expire().await.is_ok_and(|removed| removed > 0) {}
+        }
+    });
+}
+
+/// Serves until a stop is requested; then stops the intake, waits for what runs, ends what is left.
+async fn serve(
+    listener: tokio::net::TcpListener,
+    api: Arc<Api>,
+    engine: &Arc<Engine>,
+    store: &Arc<dyn Store>,
+) -> Result<()> {
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = axum::serve(listener, squall_api::router(api)).with_graceful_shutdown(async {
+        let _ = stopped.await;
+    });
+    let serving = tokio::spawn(async move { serving.await });
+    shutdown::requested().await?;
+    tell("stopping: no new work is taken");
+    engine.stop_intake();
+    let _ = stop.send(());
+    engine.settle_down().await;
+    store.retire_server(engine.lease()).await?;
+    // Streams never end by themselves; the process ends with them.
+    serving.abort();
+    Ok(())
+}
