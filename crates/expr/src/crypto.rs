@@ -169,7 +169,7 @@ fn from_hex(text: &str) -> Result<Vec<u8>, Error> {
         .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
         .collect::<Option<_>>()
         .ok_or(Error::MalformedText("it is not hexadecimal"))?;
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err(Error::MalformedText("it has an odd number of digits"));
     }
     Ok(digits

@@ -94,7 +94,7 @@ fn analyze(text: &str, allow_unicode: bool) -> Analysis {
         has_breaks |= is_break(c);
         let is_plain_ascii = c == '\n' || (' '..='~').contains(&c);
         let is_unicode = c == '\u{85}' || is_printable(c);
-        has_special |= !is_plain_ascii && !(is_unicode && allow_unicode);
+        has_special |= !(is_plain_ascii || is_unicode && allow_unicode);
         if c == ' ' {
             breaks_then_space |= was_break;
         } else if is_break(c) {
@@ -161,7 +161,7 @@ impl Emitter {
         let indent = usize::try_from(indent).unwrap_or(0);
         let is_fresh = self.is_indention
             && self.column <= indent
-            && !(self.column == indent && !self.is_whitespace);
+            && (self.column != indent || self.is_whitespace);
         if !is_fresh {
             self.put('\n');
         }

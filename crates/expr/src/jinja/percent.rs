@@ -349,7 +349,7 @@ fn sign_text(is_negative: bool, spec: &Spec) -> &'static str {
 fn group(digits: &str, separator: char, size: usize) -> String {
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % size == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(size) {
             out.push(separator);
         }
         out.push(digit);

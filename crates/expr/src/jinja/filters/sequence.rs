@@ -562,6 +562,8 @@ fn unique(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     let ignores_case = !flag(args.optional(1), false)?;
     let attribute = args.optional(2);
     let getter = Getter::new(attribute.as_ref(), ignores_case);
+    // Keys that could change are refused when they are made.
+    #[allow(clippy::mutable_key_type)]
     let mut seen = std::collections::HashSet::new();
     let mut kept = Vec::new();
     for item in items {

@@ -1,0 +1,110 @@
+//! How long expressions take: `cargo run --release -p squall-expr --example bench`
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::disallowed_methods)]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use squall_expr::{
+    Context, CurrentTask, Error, Expressions, Host, HostError, KeyScope, Scope, Undefined,
+};
+use squall_value::{Dict, Str, Value, dict};
+
+struct World;
+
+impl Host for World {
+    fn key(&self, _: &KeyScope, _: &str, _: bool) -> Result<Option<Value>, HostError> {
+        Ok(None)
+    }
+    fn decrypt(&self, ciphertext: &str) -> Result<String, HostError> {
+        Ok(ciphertext.into())
+    }
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::UNIX_EPOCH
+    }
+    fn random(&self) -> u64 {
+        0
+    }
+}
+
+struct Workflow(Arc<Dict>);
+
+impl Scope for Workflow {
+    fn variable(&self, name: &str) -> Option<Value> {
+        self.0.get(name).cloned()
+    }
+    fn variables(&self) -> Arc<Dict> {
+        Arc::clone(&self.0)
+    }
+    fn current_task(&self) -> Option<CurrentTask> {
+        Some(CurrentTask {
+            id: "t".into(),
+            route: 0,
+            result: Some(dict! { "a" => 1 }),
+        })
+    }
+    fn task_status(&self, _: &str, _: Option<usize>) -> Option<Str> {
+        Some("succeeded".into())
+    }
+    fn task(&self, task: &str, _: Option<usize>) -> Result<Value, Error> {
+        Err(Error::function(task))
+    }
+    fn item(&self) -> Option<Value> {
+        None
+    }
+    fn host(&self) -> &dyn Host {
+        &World
+    }
+}
+
+fn measure(name: &str, rounds: u32, mut work: impl FnMut()) {
+    for _ in 0..rounds / 10 + 1 {
+        work();
+    }
+    let mut best = f64::INFINITY;
+    for _ in 0..5 {
+        let start = Instant::now();
+        for _ in 0..rounds {
+            work();
+        }
+        best = best.min(start.elapsed().as_secs_f64() / f64::from(rounds));
+    }
+    println!("{name:58} {:10.3} µs", best * 1e6);
+}
+
+fn main() {
+    let items: Value = (0..1000)
+        .map(|n| dict! { "name" => format!("vm{n}"), "cpu" => n % 16, "up" => n % 3 == 0 })
+        .collect();
+    let variables = dict! { "x" => 1, "items" => items };
+    let scope = Workflow(Arc::new(variables.as_dict().unwrap().clone()));
+    let expressions = Expressions::default();
+    for text in [
+        "{{ ctx().x }}",
+        "<% ctx().x %>",
+        "<% ctx(x) %>",
+        "<% result().a %>",
+        "<% succeeded() %>",
+        "{{ ctx().items | selectattr('up') | map(attribute='name') | list }}",
+        "<% ctx().items.where($.up).select($.name) %>",
+    ] {
+        let rounds = if text.contains("items") { 100 } else { 20_000 };
+        let statement = Value::from(text);
+        let compiled = expressions.compile(&statement);
+        measure(text, rounds, || {
+            expressions.evaluate(&compiled, &scope).unwrap();
+        });
+        measure(&format!("{text}  (parsed each time)"), rounds, || {
+            let fresh = Expressions::default();
+            let compiled = fresh.compile(&statement);
+            fresh.evaluate(&compiled, &scope).unwrap();
+        });
+    }
+    let template = "{{ x }}".repeat(10);
+    let context = variables.as_dict().unwrap();
+    measure("a template of ten expressions", 10_000, || {
+        let context = Context::new(context);
+        expressions
+            .render(&template, &context, Undefined::Strict)
+            .unwrap();
+    });
+}
