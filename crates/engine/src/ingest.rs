@@ -117,7 +117,8 @@ impl Engine {
         let now = self.env.now();
         let id: TriggerInstanceId = fresh_id(&*self.env);
         let mut plan = Plan::default();
-        plan.commands.extend(self.fence(incoming.lease.as_ref(), now));
+        plan.commands
+            .extend(self.fence(incoming.lease.as_ref(), now));
         if let Some(key) = &incoming.dedupe_key {
             let expires = now
                 .checked_add(self.settings.dedupe)

@@ -6,12 +6,16 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use squall_env::fresh_id;
-use squall_model::{Document, DocumentKind, Execution, RawId, Timestamp};
+use squall_model::{
+    Document, DocumentKind, Execution, RawId, Timestamp, TriggerInstance, TriggerInstanceId,
+    TriggerInstanceStatus, TriggerRef,
+};
 use squall_packs::{Definition, Files, Loaded};
 use squall_store::{Command, CommitError, DocumentFilter, Page, Refusal};
 use squall_value::{Dict, Str, Value, dict, json};
 
 use crate::catalog::Action;
+use crate::plan::After;
 use crate::{Catalog, Engine};
 
 /// The kinds that a catalogue is made of.
@@ -146,27 +150,94 @@ impl Engine {
     /// # Errors
     ///
     /// [`PutError`].
-    pub async fn change(&self, changes: Vec<Change>) -> Result<Vec<Arc<Document>>, PutError> {
+    pub async fn change(
+        self: &Arc<Engine>,
+        changes: Vec<Change>,
+    ) -> Result<Vec<Arc<Document>>, PutError> {
         let _guard = self.registering.lock().await;
         let now = self.env.now();
         let mut put = Vec::new();
         let mut applied: Vec<(Command, Applied)> = Vec::new();
+        let mut events = Vec::new();
         for change in changes {
-            let (command, effect) = self.command_for(change, now).await?;
+            let (command, effect, before) = self.command_for(change, now).await?;
             if let Applied::Put(document) = &effect {
                 put.push(Arc::clone(document));
             }
+            events.extend(self.key_events(before.as_deref(), &effect));
             applied.push((command, effect));
         }
+        let ids: Vec<_> = events.iter().map(|event| event.id).collect();
+        let events = events.into_iter().map(|event| {
+            let id = event.id;
+            (
+                Command::InsertTriggerInstance(Arc::new(event)),
+                Applied::Event(id),
+            )
+        });
+        applied.extend(events);
         self.apply(applied).await?;
+        self.follow(ids.into_iter().map(After::Match).collect());
         Ok(put)
+    }
+
+    /// The events that a change of the datastore makes, where rules listen for them.
+    fn key_events(&self, before: Option<&Document>, effect: &Applied) -> Vec<TriggerInstance> {
+        let shown = |document: &Document| {
+            let member = |name: &str| document.body.get(name).cloned().unwrap_or_default();
+            let scope = document.key.split(':').next().unwrap_or_default();
+            dict! {
+                "id" => document.id.to_string(),
+                "name" => member("name"),
+                "scope" => scope,
+                "value" => member("value"),
+                "secret" => member("secret"),
+                "encrypted" => member("secret"),
+            }
+        };
+        let object = |document: &Document| dict! { "object" => shown(document) };
+        let happened: Vec<(&str, Value)> = match (effect, before) {
+            (Applied::Put(after), None) if after.kind == DocumentKind::Key => {
+                vec![("create", object(after))]
+            }
+            (Applied::Put(after), Some(before)) if after.kind == DocumentKind::Key => {
+                let both = dict! { "old_object" => shown(before), "new_object" => shown(after) };
+                let changed = before.body.get("value") != after.body.get("value");
+                let change = changed.then_some(("value_change", both));
+                [("update", object(after))]
+                    .into_iter()
+                    .chain(change)
+                    .collect()
+            }
+            (Applied::Deleted(DocumentKind::Key, _), Some(before)) => {
+                vec![("delete", object(before))]
+            }
+            _ => Vec::new(),
+        };
+        let now = self.env.now();
+        let instance = |(operation, payload): (&str, Value)| {
+            let trigger = format!("core.st2.key_value_pair.{operation}");
+            if !self.is_listened_to(&trigger) {
+                return None;
+            }
+            Some(TriggerInstance {
+                id: fresh_id(&*self.env),
+                trigger: TriggerRef::parse(&trigger).ok()?,
+                payload,
+                occurred: now,
+                status: TriggerInstanceStatus::Pending,
+                trace_tag: None,
+                source_execution: None,
+            })
+        };
+        happened.into_iter().filter_map(instance).collect()
     }
 
     async fn command_for(
         &self,
         change: Change,
         now: Timestamp,
-    ) -> Result<(Command, Applied), PutError> {
+    ) -> Result<(Command, Applied, Option<Arc<Document>>), PutError> {
         match change {
             Change::Put {
                 kind,
@@ -197,12 +268,12 @@ impl Engine {
                     expires,
                 };
                 let document = Arc::new(document);
-                let from = known.map(|known| known.revision);
+                let from = known.as_ref().map(|known| known.revision);
                 let command = Command::PutDocument {
                     document: Arc::clone(&document),
                     from,
                 };
-                Ok((command, Applied::Put(document)))
+                Ok((command, Applied::Put(document), known))
             }
             Change::Delete { kind, key } => {
                 let Some(known) = self.store.document(kind, &key, now).await? else {
@@ -214,7 +285,7 @@ impl Engine {
                     key: key.clone(),
                     from,
                 };
-                Ok((command, Applied::Deleted(kind, key)))
+                Ok((command, Applied::Deleted(kind, key), Some(known)))
             }
         }
     }
@@ -261,7 +332,7 @@ impl Engine {
     fn put_in_force(&self, effects: &[Applied]) {
         let catalogued = effects
             .iter()
-            .any(|effect| CATALOGUED.contains(&effect.kind()));
+            .any(|effect| effect.kind().is_some_and(|kind| CATALOGUED.contains(&kind)));
         let mut catalog = catalogued.then(|| Catalog::clone(&self.catalog()));
         for effect in effects {
             match (effect, &mut catalog) {
@@ -271,13 +342,13 @@ impl Engine {
                 (Applied::Deleted(DocumentKind::Key, key), _) => self.datastore.remove(key),
                 (Applied::Put(document), Some(catalog)) => catalog.put(document, &self.runners),
                 (Applied::Deleted(kind, key), Some(catalog)) => catalog.remove(*kind, key),
-                (_, None) => {}
+                (Applied::Event(_), _) | (_, None) => {}
             }
         }
         if let Some(catalog) = catalog {
             self.catalog.store(Arc::new(catalog));
         }
-        let followed = |effect: &Applied| effect.kind() == DocumentKind::Sensor;
+        let followed = |effect: &Applied| effect.kind() == Some(DocumentKind::Sensor);
         if catalogued || effects.iter().any(followed) {
             self.changes.send_modify(|count| *count += 1);
         }
@@ -416,13 +487,15 @@ impl Engine {
 enum Applied {
     Put(Arc<Document>),
     Deleted(DocumentKind, Str),
+    Event(TriggerInstanceId),
 }
 
 impl Applied {
-    fn kind(&self) -> DocumentKind {
+    fn kind(&self) -> Option<DocumentKind> {
         match self {
-            Applied::Put(document) => document.kind,
-            Applied::Deleted(kind, _) => *kind,
+            Applied::Put(document) => Some(document.kind),
+            Applied::Deleted(kind, _) => Some(*kind),
+            Applied::Event(_) => None,
         }
     }
 }

@@ -13,7 +13,7 @@ use squall_store::{CommitError, DocumentFilter, Page, Refusal};
 use squall_value::{Dict, Str, Value, dict};
 
 use crate::register::{Change, PutError};
-use crate::{Datastore, Engine, IngestError, Incoming};
+use crate::{Datastore, Engine, Incoming, IngestError};
 
 /// How many keys a sensor gets that asks for no limit, as from StackStorm's API.
 const KEYS_MAX: u64 = 100;

@@ -123,7 +123,11 @@ impl Work for Sensor {
         let spec = match self.spec(known.values().cloned().collect()).await {
             Ok(spec) => spec,
             Err(reason) => {
-                tracing::error!(sensor = &*self.definition.reference, reason, "a sensor cannot run");
+                tracing::error!(
+                    sensor = &*self.definition.reference,
+                    reason,
+                    "a sensor cannot run"
+                );
                 self.engine.sources.change(&self.key, |state| {
                     state.phase = SourcePhase::Failed;
                     state.last_error = Some(Str::from(reason));
@@ -217,7 +221,9 @@ impl Sensor {
             .await
             .map_err(|error| error.to_string())
             .and_then(|host| host.map_err(|error| error.to_string()))
-            .map_err(|reason| format!("the files of the sensor host cannot be written: {reason}"))?;
+            .map_err(|reason| {
+                format!("the files of the sensor host cannot be written: {reason}")
+            })?;
         let virtualenv = self.engine.virtualenv(&definition.pack);
         let mut environment = self.settings.sensor_environment.clone();
         if let Some(virtualenv) = &virtualenv {
