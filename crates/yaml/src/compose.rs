@@ -301,11 +301,14 @@ impl<'a> Composer<'a> {
     /// Refuses what the parser, which knows YAML 1.2, lets pass and PyYAML does not: a tab before
     /// the first text of a line or after `-`, and a `:` without a key.
     fn check_start(&mut self, span: Span, empty: bool) {
+        // Inside brackets layout does not matter, and lines may be long: no search for their start.
+        if self.in_flow() {
+            return;
+        }
         let before = &self.text[..self.offset.min(self.text.len())];
         let line = &before[before.rfind('\n').map_or(0, |index| index + 1)..];
         let lead = line.trim_end_matches([' ', '\t']);
-        let opens_line = lead.is_empty() || lead.ends_with(['-', '?']);
-        if !opens_line || self.in_flow() {
+        if !(lead.is_empty() || lead.ends_with(['-', '?'])) {
             return;
         }
         if line[lead.len()..].contains('\t') {

@@ -400,6 +400,13 @@ fn budgets_end_what_would_not_end() {
         (&"1".repeat(5000), "!more than 4300 digits"),
         (&"!x a\n--- ".repeat(10_000), "!the tag"),
     ]);
+    // Work must grow with the length of the text only, however it is cut into lines.
+    for text in [
+        format!("[{}]", "a,".repeat(300_000)),
+        "- a\n".repeat(150_000),
+    ] {
+        assert!(load(&text, &Options::default()).is_ok());
+    }
     let small = Options {
         limits: Limits {
             bytes_max: 10,

@@ -61,13 +61,14 @@ pub fn inspect_chain(
         Err(failure) => return Inspection::unreadable(&failure.diagnostics),
     };
     let mut report = Report {
-        text,
+        lines: text.split('\n').collect(),
         root: &document.root,
         inspection: Inspection {
             warnings: document.warnings.clone(),
             ..Inspection::default()
         },
         unset: HashSet::new(),
+        is_cut: false,
     };
     let chain = without_nulls(&document.root.to_value());
     for violation in schema::check(&CHAIN, &chain) {

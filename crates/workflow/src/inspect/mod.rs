@@ -31,6 +31,9 @@ use path::Path;
 const TASKS_SCHEMA: &str = "properties.tasks";
 const TASK_SCHEMA: &str = r"properties.tasks.patternProperties.^\w+$";
 
+/// More errors than this help nobody.
+const ERRORS_MAX: usize = 5_000;
+
 /// What is wrong, and at which stage it was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Category {
@@ -125,10 +128,11 @@ pub fn inspect(
         Err(failure) => return Inspection::unreadable(&failure.diagnostics),
     };
     let mut report = Report {
-        text,
+        lines: text.split('\n').collect(),
         root: &document.root,
         inspection: Inspection::default(),
         unset: HashSet::new(),
+        is_cut: false,
     };
     let (view, refusals) = document::read(&document.root.to_value());
     for refusal in &refusals {
@@ -339,9 +343,11 @@ impl Inspection {
 
 /// Collects findings and gives them their places.
 struct Report<'a> {
-    text: &'a str,
+    lines: Vec<&'a str>,
     root: &'a Node,
     inspection: Inspection,
+    /// Whether there were more errors than are kept.
+    is_cut: bool,
     /// Places and names of variables that were reported as never set there.
     unset: HashSet<(String, String)>,
 }
@@ -364,6 +370,10 @@ impl Report<'_> {
     }
 
     fn add_with(&mut self, mut finding: Finding, path: &Path, position: Position) {
+        if self.inspection.errors.len() >= ERRORS_MAX {
+            self.is_cut = true;
+            return;
+        }
         finding.position = position;
         finding.spec_path = path.text();
         self.inspection.errors.push(finding);
@@ -381,8 +391,13 @@ impl Report<'_> {
     /// Where `expression` stands within `node`, if it stands there as it is.
     fn find(&self, node: &Node, expression: &str) -> Option<Position> {
         let (start, end) = (node.span.start, node.span.end);
-        let lines = self.text.split('\n').enumerate().skip(start.line - 1);
-        for (index, line) in lines.take_while(|(index, _)| *index < end.line) {
+        for (index, line) in self
+            .lines
+            .iter()
+            .enumerate()
+            .take(end.line)
+            .skip(start.line - 1)
+        {
             let skip = if index + 1 == start.line {
                 start.column - 1
             } else {
@@ -402,7 +417,11 @@ impl Report<'_> {
         None
     }
 
-    fn finish(self) -> Inspection {
+    fn finish(mut self) -> Inspection {
+        if self.is_cut {
+            let message = format!("there are more errors than the {ERRORS_MAX} that are shown");
+            self.warn(&Path::root(), message, Some("correct these first"));
+        }
         let mut inspection = self.inspection;
         inspection
             .errors

@@ -11,7 +11,7 @@ use squall_value::{Str, Value};
 use super::document::{Document, Task, Transition, assignments, is_command};
 use super::path::Path;
 use super::suggest::nearest;
-use super::{Category, Finding, Report, TASK_SCHEMA};
+use super::{Category, Finding, Report, TASK_SCHEMA, contents};
 
 /// Names that are set.
 pub(crate) type Names = Rc<BTreeSet<Str>>;
@@ -202,6 +202,14 @@ impl Walk<'_, '_> {
             true,
             names,
         );
+        // Names of tasks are the rule, and there may be many.
+        if !transition
+            .targets
+            .iter()
+            .any(|name| contents::is_expression(name))
+        {
+            return names;
+        }
         self.property(path, "do", &transition.action, &schema("do"), false, names)
     }
 

@@ -26,9 +26,10 @@ pub(crate) fn inspect(
     let known = set_anywhere(document, provided);
     let reached = links.reached();
     let sources = semantics::sources(document, links);
+    let has_start = !links.starts().is_empty();
     for (number, (name, task)) in document.tasks.iter().enumerate() {
         let path = tasks.key(name.clone());
-        if !reached[number] && !links.starts().is_empty() {
+        if !reached[number] && has_start {
             let message =
                 format!("the task `{name}` can't be reached: it is in a loop without entry");
             report.warn(
