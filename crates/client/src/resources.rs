@@ -1,0 +1,143 @@
+//! Lists and single objects of all kinds, and what can be done with events and packs.
+
+use squall_value::{Value, dict};
+
+use crate::{Client, Error, Page, Query};
+
+/// A kind of object that the server lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Resource {
+    /// Actions.
+    Actions,
+    /// Packs.
+    Packs,
+    /// Policies.
+    Policies,
+    /// Enforcements of rules.
+    RuleEnforcements,
+    /// Rules.
+    Rules,
+    /// Runner types.
+    RunnerTypes,
+    /// Sensor types.
+    SensorTypes,
+    /// Timers that rules wait for.
+    Timers,
+    /// Trigger instances.
+    TriggerInstances,
+    /// Trigger types.
+    TriggerTypes,
+    /// Webhooks that rules wait for.
+    Webhooks,
+}
+
+impl Resource {
+    /// Its place under the API's address.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        match self {
+            Resource::Actions => "actions",
+            Resource::Packs => "packs",
+            Resource::Policies => "policies",
+            Resource::RuleEnforcements => "ruleenforcements",
+            Resource::Rules => "rules",
+            Resource::RunnerTypes => "runnertypes",
+            Resource::SensorTypes => "sensortypes",
+            Resource::Timers => "timers",
+            Resource::TriggerInstances => "triggerinstances",
+            Resource::TriggerTypes => "triggertypes",
+            Resource::Webhooks => "webhooks",
+        }
+    }
+}
+
+/// What registering packs gave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registered {
+    /// How many of each kind were registered.
+    pub counts: Vec<(String, i64)>,
+    /// What is wrong or doubtful in the packs' files.
+    pub findings: Vec<Value>,
+    /// All that the server sent.
+    pub value: Value,
+}
+
+impl Client {
+    /// Lists objects.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when the server is not reached or refuses.
+    pub async fn list(&self, resource: Resource, query: &Query) -> Result<Page<Value>, Error> {
+        self.page(&[resource.path()], query).await
+    }
+
+    /// One object by reference, name or id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] with status 404 when there is none.
+    pub async fn one(&self, resource: Resource, id: &str) -> Result<Value, Error> {
+        self.get(&[resource.path(), id], &Query::new()).await
+    }
+
+    /// Hands an event to the server, as a sensor would.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] when the trigger is unknown or the payload does not fit it.
+    pub async fn emit(
+        &self,
+        trigger: &str,
+        payload: &Value,
+        trace_tag: Option<&str>,
+    ) -> Result<Value, Error> {
+        let body = dict! { "trigger" => trigger, "payload" => payload.clone() };
+        self.generic_webhook(&body, trace_tag).await
+    }
+
+    /// Hands an event in once more, as a new one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] with status 404 when there is no such trigger instance.
+    pub async fn emit_again(&self, trigger_instance: &str) -> Result<Value, Error> {
+        let path = ["triggerinstances", trigger_instance, "re_emit"];
+        self.post(&path, &Query::new(), &Value::empty_dict()).await
+    }
+
+    /// Reads packs' files again; all packs if `names` is empty.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] when there is no such pack.
+    pub async fn register_packs(&self, names: &[String]) -> Result<Registered, Error> {
+        let body = if names.is_empty() {
+            Value::empty_dict()
+        } else {
+            dict! { "packs" => names.iter().map(Value::from).collect::<Value>() }
+        };
+        let path = ["packs", "register"];
+        let value = self.post(&path, &Query::new(), &body).await?;
+        let members = value
+            .as_dict()
+            .into_iter()
+            .flat_map(|members| members.iter());
+        let counts = members.filter_map(|(name, count)| Some((name.to_string(), count.as_int()?)));
+        let findings = value.get("findings").and_then(Value::as_list);
+        Ok(Registered {
+            counts: counts.collect(),
+            findings: findings.unwrap_or_default().to_vec(),
+            value,
+        })
+    }
+
+    /// Who the server takes the caller for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] with status 401 when it does not know the caller.
+    pub async fn user(&self) -> Result<Value, Error> {
+        self.get(&["user"], &Query::new()).await
+    }
+}
