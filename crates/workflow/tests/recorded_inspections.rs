@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use squall_value::json;
 
 #[path = "../examples/replay/inspect.rs"]
-#[allow(unreachable_pub)]
 mod inspect;
 
 fn corpus() -> PathBuf {

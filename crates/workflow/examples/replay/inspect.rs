@@ -7,7 +7,7 @@ use squall_value::{Str, Value};
 use squall_workflow::inspect::{Inspection, Surroundings, inspect};
 
 /// What a case came to.
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// As recorded.
     Same,
     /// Otherwise; what was expected and what came.
@@ -18,7 +18,7 @@ pub enum Outcome {
 ///
 /// Compared are categories, paths, languages and expressions; of messages what does not come from
 /// Python libraries. Where the reference engine broke down, any refusal is right.
-pub fn run(case: &Value) -> Outcome {
+pub(crate) fn run(case: &Value) -> Outcome {
     let known: BTreeSet<Str> = case
         .get("context")
         .and_then(Value::as_dict)
