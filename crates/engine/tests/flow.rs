@@ -259,3 +259,41 @@ async fn cancel_reaches_the_process_below_a_workflow() {
     let (child, _) = world.ended(child).await;
     assert_eq!(child.state(), State::Ended(Outcome::Canceled));
 }
+
+#[tokio::test]
+async fn an_action_chain_lists_its_tasks() {
+    let world = world().await;
+    let body =
+        r#"{"name":"c","runner_type":"action-chain","parameters":{},"entry_point":"c.yaml"}"#;
+    let text = "
+chain:
+  - {name: a, ref: core.local, parameters: {cmd: 'echo one'}, on-success: b, publish: {said: '{{ a.stdout }}'}}
+  - {name: b, ref: core.local, parameters: {cmd: 'echo {{ said }} two'}}
+default: a
+";
+    world
+        .define(DocumentKind::Action, "p.c", body, Some(text))
+        .await;
+    let execution = world.engine.request(Ask::new("p.c", "ann")).await.unwrap();
+    let (execution, result) = world.ended(execution.id()).await;
+    assert_eq!(
+        execution.state(),
+        State::Ended(Outcome::Succeeded),
+        "{result:?}"
+    );
+    let tasks = result.get("tasks").unwrap().as_list().unwrap();
+    let said: Vec<_> = tasks
+        .iter()
+        .map(|task| {
+            task.get_path(&["result", "stdout"])
+                .unwrap()
+                .as_str()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(said, ["one", "one two"]);
+    assert_eq!(
+        result.get("published").unwrap().to_json(),
+        r#"{"said":"one"}"#
+    );
+}

@@ -33,6 +33,8 @@ pub(super) struct Children {
     items: HashMap<(Str, usize), Items>,
     /// The latest finished run of each task, when the workflow's text asks for such records.
     records: Option<HashMap<(Str, usize), Value>>,
+    /// The finished tasks of an action chain in order, which are its result.
+    history: Option<Vec<Value>>,
 }
 
 /// What the items of a task have returned.
@@ -44,9 +46,10 @@ struct Items {
 }
 
 impl Children {
-    pub(super) fn new(keep_records: bool) -> Children {
+    pub(super) fn new(keep_records: bool, is_chain: bool) -> Children {
         Children {
             records: keep_records.then(HashMap::new),
+            history: is_chain.then(Vec::new),
             ..Children::default()
         }
     }
@@ -121,7 +124,7 @@ impl Children {
 
     /// Whether records of finished tasks are kept.
     pub(super) fn keeps_records(&self) -> bool {
-        self.records.is_some()
+        self.records.is_some() || self.history.is_some()
     }
 
     /// Keeps the record of a task's run, if the workflow asks for such records.
@@ -132,6 +135,9 @@ impl Children {
         route: usize,
         result: &Value,
     ) {
+        if let Some(history) = &mut self.history {
+            history.push(chain_task(execution, task, result));
+        }
         let Some(records) = &mut self.records else {
             return;
         };
@@ -148,6 +154,13 @@ impl Children {
             "end_timestamp" => execution.progress.ended.map(|ended| ended.to_string()),
         };
         records.insert((task.clone(), route), record);
+    }
+
+    /// The finished tasks of an action chain.
+    pub(super) fn history(&self) -> Option<Value> {
+        self.history
+            .as_ref()
+            .map(|tasks| tasks.iter().cloned().collect())
     }
 
     /// The record of a task's latest run.
@@ -183,6 +196,22 @@ impl Children {
                 .map(|(id, place)| Note::Started(*id, place.clone())),
         );
         notes
+    }
+}
+
+/// A finished task as StackStorm lists it in the result of an action chain.
+fn chain_task(execution: &Execution, task: &Str, result: &Value) -> Value {
+    let id = execution.id().to_string();
+    dict! {
+        "id" => task.clone(),
+        "name" => task.clone(),
+        "execution_id" => id.as_str(),
+        "liveaction_id" => id.as_str(),
+        "workflow" => Value::Null,
+        "created_at" => execution.request.requested.to_string(),
+        "updated_at" => execution.progress.ended.map(|ended| ended.to_string()),
+        "state" => execution.state().status().as_str(),
+        "result" => result.clone(),
     }
 }
 
@@ -256,14 +285,14 @@ mod tests {
 
     #[test]
     fn notes_rebuild_the_state() {
-        let mut children = Children::new(false);
+        let mut children = Children::new(false, false);
         for item in 0..3 {
             children.apply(&Note::Started(Id::from_raw(item as u128 + 1), place(item)));
         }
         children.item_ended(&place(1), &Value::from("b"));
         children.apply(&Note::Ended(Id::from_raw(2)));
 
-        let mut again = Children::new(false);
+        let mut again = Children::new(false, false);
         for note in children.notes() {
             again.apply(&Note::from_value(&note.to_value()).unwrap());
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use squall_model::{Execution, ExecutionId, State};
 use squall_value::{Dict, Str, Value, dict, json};
+use squall_workflow::definition::Language;
 use squall_workflow::{Conductor, Definition};
 
 use super::children::{Children, Note};
@@ -80,7 +81,11 @@ impl Engine {
                 action.entry_point
             )
         })?;
-        let definition = Arc::new(Definition::parse(text).map_err(|diagnostics| {
+        let parsed = match &*action.runner {
+            "action-chain" => Definition::parse_chain(text),
+            _ => Definition::parse(text),
+        };
+        let definition = Arc::new(parsed.map_err(|diagnostics| {
             let texts = diagnostics.iter().map(|diagnostic| {
                 let (line, column) = (diagnostic.line, diagnostic.column);
                 format!(
@@ -115,7 +120,10 @@ impl Engine {
             .finalize(&prepared)
             .map_err(|error| error.to_string())?;
         let inputs = parameters.action;
-        let children = Children::new(names_task_function(&definition));
+        let children = Children::new(
+            names_task_function(&definition),
+            definition.language == Language::Chain,
+        );
         let host = Datastore {
             datastore: &self.datastore,
             children: &children,
@@ -156,7 +164,10 @@ impl Engine {
         definition: Arc<Definition>,
         stored: &[(u64, Str)],
     ) -> Result<Loaded, String> {
-        let mut children = Children::new(names_task_function(&definition));
+        let mut children = Children::new(
+            names_task_function(&definition),
+            definition.language == Language::Chain,
+        );
         let mut pieces = Vec::new();
         for (number, text) in stored {
             let damaged =

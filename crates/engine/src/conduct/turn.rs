@@ -304,6 +304,17 @@ impl Engine {
             host: &host,
         };
         let output = conductor.render_output(world);
+        if let Some(tasks) = children.history() {
+            let mut result = squall_value::Dict::new();
+            result.insert("tasks", tasks);
+            if !output.is_null() {
+                result.insert("published", output);
+            }
+            if let Some(error) = conductor.errors().last() {
+                result.insert("error", error.get("message").cloned());
+            }
+            return Value::from(result);
+        }
         let errors = conductor.errors();
         if errors.is_empty() || conductor.status() == Status::Succeeded {
             return dict! { "output" => output };
