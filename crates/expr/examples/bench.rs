@@ -75,7 +75,7 @@ fn main() {
     let items: Value = (0..1000)
         .map(|n| dict! { "name" => format!("vm{n}"), "cpu" => n % 16, "up" => n % 3 == 0 })
         .collect();
-    let variables = dict! { "x" => 1, "items" => items };
+    let variables = dict! { "x" => 1, "vms" => items };
     let scope = Workflow(Arc::new(variables.as_dict().unwrap().clone()));
     let expressions = Expressions::default();
     for text in [
@@ -84,10 +84,10 @@ fn main() {
         "<% ctx(x) %>",
         "<% result().a %>",
         "<% succeeded() %>",
-        "{{ ctx().items | selectattr('up') | map(attribute='name') | list }}",
-        "<% ctx().items.where($.up).select($.name) %>",
+        "{{ ctx().vms | selectattr('up') | map(attribute='name') | list }}",
+        "<% ctx().vms.where($.up).select($.name) %>",
     ] {
-        let rounds = if text.contains("items") { 100 } else { 20_000 };
+        let rounds = if text.contains("vms") { 100 } else { 20_000 };
         let statement = Value::from(text);
         let compiled = expressions.compile(&statement);
         measure(text, rounds, || {

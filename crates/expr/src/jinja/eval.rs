@@ -12,8 +12,9 @@ use super::registry::{self, CallArgs, Environment};
 use super::scope::Scope;
 use super::text;
 use super::value::{Budget, Entries, Key, Lookup, Val};
+use super::variables::{plain_variable, workflow_variable};
 use super::{Res, limit_error, lookup, ops, runtime_error, type_error, value_error};
-use crate::scope::{Context, KeyScope};
+use crate::scope::Context;
 
 /// How often the wall clock is asked for, in steps.
 const CLOCK_STEPS: u64 = 4096;
@@ -640,7 +641,7 @@ impl<'a> Engine<'a> {
     /// Applies a filter.
     pub(super) fn apply(&self, filter: &'static registry::Filter, args: CallArgs) -> Res<Val> {
         if filter.needs_scope {
-            return Err(filter_needs_scope(filter, args));
+            return Err(registry::needs_scope(filter, args));
         }
         (filter.call)(self, registry::bind(filter, args)?)
     }
@@ -793,46 +794,5 @@ fn is_open_chain(expr: &Expr) -> bool {
             ..
         } => is_open_chain(target),
         _ => false,
-    }
-}
-
-/// Functions that look at the workflow get the filtered value in place of it.
-fn filter_needs_scope(filter: &registry::Filter, args: CallArgs) -> Box<crate::Error> {
-    let mut args = args;
-    args.positional.remove(0);
-    match registry::bind(filter, args) {
-        Err(error) => error,
-        Ok(_) => type_error("string indices must be integers, not 'str'"),
-    }
-}
-
-fn plain_variable(context: &Context<'_>, name: &str) -> Option<Val> {
-    if let Some(datastore) = &context.datastore {
-        let lookup = |scope: KeyScope| {
-            Val::Key(Rc::new(Lookup {
-                scope,
-                key: String::new(),
-            }))
-        };
-        if name == "st2kv" {
-            let mut entries = Entries::default();
-            entries.insert(Key(Val::str("system")), lookup(KeyScope::System));
-            if let Some(user) = datastore.user {
-                entries.insert(Key(Val::str("user")), lookup(KeyScope::User(user.clone())));
-            }
-            return Some(Val::dict(entries));
-        }
-        if datastore.alias == Some(name) {
-            return Some(lookup(KeyScope::System));
-        }
-    }
-    context.variables.get(name).map(Val::from)
-}
-
-fn workflow_variable(scope: &dyn crate::Scope, name: &str) -> Option<Val> {
-    match name {
-        "__vars" => Some(Val::from(scope.variables())),
-        "__current_item" => Some(scope.item().map_or(Val::None, |item| Val::from(&item))),
-        _ => registry::function(name).map(|function| Val::Function(Function::Catalogue(function))),
     }
 }

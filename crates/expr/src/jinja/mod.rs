@@ -26,6 +26,7 @@ mod scope;
 mod tests;
 mod text;
 mod value;
+mod variables;
 
 use std::collections::BTreeSet;
 

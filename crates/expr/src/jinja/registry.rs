@@ -262,3 +262,13 @@ pub(crate) fn functions() -> impl Iterator<Item = &'static CatalogueFunction> {
         .into_iter()
         .flatten()
 }
+
+/// Functions that look at the workflow get the filtered value in place of it.
+pub(super) fn needs_scope(filter: &Filter, args: CallArgs) -> Box<crate::Error> {
+    let mut args = args;
+    args.positional.remove(0);
+    match bind(filter, args) {
+        Err(error) => error,
+        Ok(_) => type_error("string indices must be integers, not 'str'"),
+    }
+}
