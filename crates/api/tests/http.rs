@@ -1,0 +1,386 @@
+//! The API as clients see it, on the store in memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use squall_api::{Api, router};
+use squall_auth::{ActionTokens, Directory};
+use squall_engine::{Engine, NoTokens, Parts, Settings, TokioSpawn, Vault};
+use squall_env::{Env, SystemEnv};
+use squall_expr::Expressions;
+use squall_model::Timestamp;
+use squall_runners::{Host, Registry};
+use squall_store::{MemoryStore, Store};
+use squall_value::{Value, json};
+use tower::ServiceExt;
+
+struct World {
+    router: Router,
+    token: String,
+    _dir: tempfile::TempDir,
+}
+
+const PACK: [(&str, &str); 5] = [
+    ("pack.yaml", "name: p\nref: p\nversion: 1.0.0\n"),
+    (
+        "actions/noop.yaml",
+        "name: noop\nrunner_type: noop\nenabled: true\n",
+    ),
+    (
+        "actions/secret.yaml",
+        "name: secret\nrunner_type: noop\nparameters:\n  password: {type: string, secret: true}\n  n: {type: integer}\n",
+    ),
+    (
+        "triggers/event.yaml",
+        "name: event\npayload_schema:\n  type: object\n  properties:\n    n: {type: integer, required: true}\n",
+    ),
+    ("actions/broken.yaml", "name: broken\nrunner_type: [\n"),
+];
+
+async fn world() -> World {
+    let dir = tempfile::tempdir().unwrap();
+    for (file, text) in PACK {
+        let path = dir.path().join("packs/p").join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let env: Arc<dyn Env> = Arc::new(SystemEnv::new());
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let settings = squall_runners::Settings::new("test", dir.path().join("run"));
+    let host = Host::new(settings, Arc::clone(&env)).unwrap();
+    let server = store
+        .register_server("test", "boot", Timestamp::MAX)
+        .await
+        .unwrap();
+    let engine = Engine::new(Parts {
+        store: Arc::clone(&store),
+        vault: Vault::new(&[1; 32], Arc::clone(&env)),
+        env: Arc::clone(&env),
+        spawn: Arc::new(TokioSpawn),
+        runners: Arc::new(Registry::new(&host)),
+        expressions: Arc::new(Expressions::default()),
+        crypto: None,
+        tokens: Arc::new(NoTokens),
+        settings: Settings::default(),
+        lease: server.lease,
+    });
+    let life = Duration::from_secs(60);
+    let tokens = Arc::new(ActionTokens::new([2; 32], life, Arc::clone(&env)));
+    let settings = squall_auth::Settings {
+        bcrypt_cost: 4,
+        ..Default::default()
+    };
+    let directory = Directory::new(store, env, settings, tokens);
+    directory.set_password("ann", "right").await.unwrap();
+    let token = directory
+        .issue("ann", None, Value::empty_dict())
+        .await
+        .unwrap()
+        .token;
+    let router = router(Arc::new(Api {
+        engine,
+        directory: Arc::new(directory),
+        pack_directories: vec![dir.path().join("packs")],
+        body_bytes_max: 1 << 20,
+        url: "http://test".to_owned(),
+    }));
+    World {
+        router,
+        token,
+        _dir: dir,
+    }
+}
+
+impl World {
+    async fn send(&self, method: &str, path: &str, body: &str) -> (StatusCode, Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", "application/json")
+            .header("x-auth-token", &self.token)
+            .body(Body::from(body.to_owned()))
+            .unwrap();
+        self.answer(request).await
+    }
+
+    async fn answer(&self, request: Request<Body>) -> (StatusCode, Value) {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let bytes = axum::body::to_bytes(response.into_body(), 1 << 24)
+            .await
+            .unwrap();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        (
+            status,
+            json::read(&text).unwrap_or_else(|_| Value::from(text)),
+        )
+    }
+
+    async fn registered() -> World {
+        let world = world().await;
+        let (status, counts) = world.send("POST", "/api/v1/packs/register", "").await;
+        assert_eq!(status, StatusCode::OK, "{counts:?}");
+        assert_eq!(counts.get("actions").unwrap().as_int(), Some(2));
+        let finding = &counts.get("findings").unwrap().as_list().unwrap()[0];
+        assert_eq!(
+            finding.get("file").unwrap().as_str(),
+            Some("actions/broken.yaml")
+        );
+        world
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_answered_without_a_credential() {
+    let world = world().await;
+    for path in [
+        "/api/v1/actions",
+        "/v1/executions",
+        "/stream/v1/stream",
+        "/api/v1/keys",
+    ] {
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        let (status, body) = world.answer(request).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}");
+        assert!(
+            body.get("faultstring")
+                .unwrap()
+                .as_str()
+                .unwrap()
+                .starts_with("Unauthorized - ")
+        );
+    }
+    let request = Request::builder()
+        .uri("/health")
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(world.answer(request).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_password_gives_a_token() {
+    let world = world().await;
+    for (password, expect) in [
+        ("right", StatusCode::CREATED),
+        ("wrong", StatusCode::UNAUTHORIZED),
+    ] {
+        use base64::Engine as _;
+        let text = base64::engine::general_purpose::STANDARD.encode(format!("ann:{password}"));
+        let request = Request::builder()
+            .method("POST")
+            .uri("/auth/v1/tokens")
+            .header("authorization", format!("Basic {text}"))
+            .body(Body::empty())
+            .unwrap();
+        assert_eq!(world.answer(request).await.0, expect);
+    }
+}
+
+#[tokio::test]
+async fn an_execution_is_made_shown_and_listed() {
+    let world = World::registered().await;
+    let body = r#"{"action":"p.secret","parameters":{"password":"hunter2hunter2","n":"7"}}"#;
+    let (status, made) = world.send("POST", "/api/v1/executions", body).await;
+    assert_eq!(status, StatusCode::CREATED, "{made:?}");
+    assert!(!made.to_json().contains("hunter2"), "{made:?}");
+    assert_eq!(
+        made.get_path(&["parameters", "password"]).unwrap().as_str(),
+        Some("********")
+    );
+    assert_eq!(
+        made.get_path(&["parameters", "n"]).unwrap().as_int(),
+        Some(7)
+    );
+    let id = made.get("id").unwrap().as_str().unwrap();
+    let (_, shown) = world.send("GET", &format!("/v1/executions/{id}"), "").await;
+    assert_eq!(shown.get("status").unwrap().as_str(), Some("succeeded"));
+    let liveaction = shown
+        .get_path(&["liveaction", "id"])
+        .unwrap()
+        .as_str()
+        .unwrap();
+    assert_ne!(liveaction, id);
+    let (_, listed) = world
+        .send(
+            "GET",
+            "/v1/executions?action=p.secret&include_attributes=status",
+            "",
+        )
+        .await;
+    assert_eq!(listed.as_list().unwrap().len(), 1);
+    let (status, text) = world
+        .send("DELETE", &format!("/v1/executions/{id}"), "")
+        .await;
+    assert_eq!(status, StatusCode::OK);
+    let text = text.get("faultstring").unwrap().as_str().unwrap();
+    assert_eq!(text, "Action cannot be canceled. State = succeeded.");
+}
+
+#[tokio::test]
+async fn refusals_say_why() {
+    let world = World::registered().await;
+    for (method, path, body, status, text) in [
+        (
+            "POST",
+            "/v1/executions",
+            r#"{"action":"p.nope"}"#,
+            400,
+            "Action \"p.nope\" cannot be found.",
+        ),
+        (
+            "POST",
+            "/v1/executions",
+            "{",
+            400,
+            "Failed to parse request body",
+        ),
+        ("POST", "/v1/executions", "[]", 400, "must be a JSON object"),
+        (
+            "POST",
+            "/v1/executions",
+            r#"{"action":"p.secret","parameters":{"x":1}}"#,
+            400,
+            "Additional properties are not allowed",
+        ),
+        (
+            "GET",
+            "/v1/executions/nonsense",
+            "",
+            404,
+            "Unable to identify resource with id \"nonsense\".",
+        ),
+        (
+            "GET",
+            "/v1/executions?limit=0",
+            "",
+            400,
+            "must be a positive number",
+        ),
+        (
+            "GET",
+            "/v1/actions/p.nope",
+            "",
+            404,
+            "Unable to identify resource",
+        ),
+        (
+            "POST",
+            "/v1/webhooks/none",
+            "{}",
+            404,
+            "Webhook none not registered with st2",
+        ),
+        (
+            "POST",
+            "/v1/webhooks/st2",
+            r#"{"trigger":"p.event","payload":{}}"#,
+            400,
+            "'n' is a required property",
+        ),
+        (
+            "POST",
+            "/v1/rules",
+            r#"{"name":"r","trigger":{"type":"p.none"},"action":{"ref":"p.noop"}}"#,
+            400,
+            "Trigger \"p.none\" defined in the rule does not exist",
+        ),
+        (
+            "GET",
+            "/v1/nothing",
+            "",
+            404,
+            "The resource could not be found.",
+        ),
+    ] {
+        let (got, answer) = world.send(method, path, body).await;
+        assert_eq!(got.as_u16(), status, "{path} {answer:?}");
+        let fault = answer.get("faultstring").unwrap().as_str().unwrap();
+        assert!(fault.contains(text), "{path}: {fault}");
+    }
+}
+
+#[tokio::test]
+async fn deep_and_large_bodies_are_refused() {
+    let world = World::registered().await;
+    let deep = format!("{{\"action\":{}", "[".repeat(100_000));
+    let (status, answer) = world.send("POST", "/v1/executions", &deep).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(answer.to_json().contains("nest deeper"), "{answer:?}");
+    let large = "x".repeat(2 << 20);
+    let (status, _) = world.send("POST", "/v1/executions", &large).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn a_rule_answers_an_event_once_for_each_delivery() {
+    let world = World::registered().await;
+    let rule = r#"{"name":"r","pack":"p","trigger":{"type":"p.event"},
+        "criteria":{"trigger.n":{"type":"gt","pattern":1}},"action":{"ref":"p.noop"}}"#;
+    let (status, made) = world.send("POST", "/v1/rules", rule).await;
+    assert_eq!(status, StatusCode::CREATED, "{made:?}");
+    let (status, conflict) = world.send("POST", "/v1/rules", rule).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert_eq!(conflict.get("conflict-id"), made.get("id"));
+    for _ in 0..2 {
+        let request = Request::builder()
+            .method("POST")
+            .uri("/v1/webhooks/st2")
+            .header("x-auth-token", &world.token)
+            .header("idempotency-key", "one")
+            .body(Body::from(r#"{"trigger":"p.event","payload":{"n":5}}"#))
+            .unwrap();
+        assert_eq!(world.answer(request).await.0, StatusCode::ACCEPTED);
+    }
+    let (_, enforcements) = world
+        .send("GET", "/v1/ruleenforcements?rule_ref=p.r", "")
+        .await;
+    assert_eq!(enforcements.as_list().unwrap().len(), 1);
+    let (_, tested) = world
+        .send("POST", "/v1/rules/p.r/test", r#"{"payload":{"n":1}}"#)
+        .await;
+    assert_eq!(tested.get("matches").unwrap().as_bool(), Some(false));
+    let (status, _) = world.send("DELETE", "/v1/rules/p.r", "").await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn a_stream_that_waits_for_a_past_end_is_told_at_once() {
+    let world = World::registered().await;
+    let (_, made) = world
+        .send("POST", "/v1/executions", r#"{"action":"p.noop"}"#)
+        .await;
+    let id = made.get("id").unwrap().as_str().unwrap();
+    let path = format!("/stream/v1/stream?end_execution_id={id}&end_event=st2.execution__update");
+    let (_, text) = world.send("GET", &path, "").await;
+    let text = text.as_str().unwrap();
+    assert!(text.contains("event: st2.execution__update"), "{text}");
+    let (_, text) = world
+        .send("GET", &format!("/stream/v1/executions/{id}/output"), "")
+        .await;
+    assert!(text.as_str().unwrap().ends_with("event: EOF\ndata: ''\n\n"));
+}
+
+#[tokio::test]
+async fn keys_are_kept_and_forgotten() {
+    let world = world().await;
+    let (status, put) = world
+        .send("PUT", "/v1/keys/color", r#"{"value":"red"}"#)
+        .await;
+    assert_eq!(status, StatusCode::OK, "{put:?}");
+    let (_, shown) = world.send("GET", "/v1/keys/color", "").await;
+    assert_eq!(shown.get("value").unwrap().as_str(), Some("red"));
+    assert_eq!(
+        world.send("DELETE", "/v1/keys/color", "").await.0,
+        StatusCode::NO_CONTENT
+    );
+    let (status, gone) = world.send("GET", "/v1/keys/color", "").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let text = gone.get("faultstring").unwrap().as_str().unwrap();
+    assert_eq!(
+        text,
+        "KeyValuePair with name: color and scope: st2kv.system not found in db."
+    );
+}
