@@ -52,10 +52,10 @@ fn cpu_seconds() -> f64 {
 }
 
 fn sequence(count: usize) -> String {
-    let mut text = String::from("version: 1.0\ntasks:\n");
+    let mut text = String::from("version: 1.0\nvars: [{n: 1}]\ntasks:\n");
     for task in 0..count {
         text.push_str(&format!(
-            "  t{task}:\n    action: core.echo message=<% ctx().get(v) %>\n"
+            "  t{task}:\n    action: core.echo message=<% ctx(n) %>\n"
         ));
         if task + 1 < count {
             text.push_str(&format!(
