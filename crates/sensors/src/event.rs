@@ -64,13 +64,11 @@ pub enum DispatchError {
     },
     /// The payload is larger than the server accepts. Repeating does not help.
     #[error(
-        "the payload for `{trigger}` has {bytes} bytes, more than the {bytes_max} that are accepted; send a reference to the data instead"
+        "the payload for `{trigger}` has more than the {bytes_max} bytes that are accepted; send a reference to the data instead"
     )]
     TooLarge {
         /// The name in the event.
         trigger: Str,
-        /// Its size as JSON.
-        bytes: usize,
         /// The limit.
         bytes_max: usize,
     },

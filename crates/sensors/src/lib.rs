@@ -11,6 +11,7 @@
 
 mod event;
 pub mod git;
+mod native;
 pub mod reports;
 pub mod sensor;
 pub mod timer;
@@ -19,3 +20,4 @@ pub mod trigger_types;
 pub use event::{
     Datastore, DatastoreError, DispatchError, Event, KeyListing, KeyWrite, Position, Receipt, Sink,
 };
+pub use native::{Source, StepError};

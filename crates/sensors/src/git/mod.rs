@@ -14,12 +14,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use squall_env::Env;
 use squall_value::{Dict, Str, Value, dict};
 use tokio::sync::Notify;
 
 use crate::event::{DispatchError, Event, Position, Sink};
+use crate::native::{Source, StepError};
 use cli::Git;
 use moves::{Heads, Move};
 
@@ -119,6 +121,7 @@ pub struct RepositorySource {
     sink: Arc<dyn Sink>,
     poke: Arc<Notify>,
     heads: Option<Heads>,
+    looked: bool,
 }
 
 impl RepositorySource {
@@ -135,6 +138,7 @@ impl RepositorySource {
             git: Git::new(&spec, Arc::clone(&env)),
             heads: position.and_then(moves::heads_of_position),
             poke: Arc::default(),
+            looked: false,
             spec,
             env,
             sink,
@@ -145,25 +149,6 @@ impl RepositorySource {
     #[must_use]
     pub fn poke(&self) -> Arc<Notify> {
         Arc::clone(&self.poke)
-    }
-
-    /// Looks again and again until the lease is lost. Safe to drop at any time.
-    pub async fn run(mut self) {
-        loop {
-            match self.look().await {
-                Ok(_) => {}
-                Err(Error::Dispatch(DispatchError::LeaseLost)) => return,
-                Err(error) => {
-                    let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    let cause = cause.unwrap_or_default();
-                    tracing::warn!(repository = &*self.spec.name, %error, cause, "looking at a repository failed");
-                }
-            }
-            tokio::select! {
-                () = self.poke.notified() => {}
-                () = self.env.sleep(self.spec.interval) => {}
-            }
-        }
     }
 
     /// Looks once and reports what has moved; returns how many events that were.
@@ -253,6 +238,24 @@ impl RepositorySource {
         }
         payload.insert("contents", Value::from(Dict::from_iter(contents)));
         Ok(payload.into())
+    }
+}
+
+#[async_trait]
+impl Source for RepositorySource {
+    async fn step(&mut self) -> Result<(), StepError> {
+        if self.looked {
+            tokio::select! {
+                () = self.poke.notified() => {}
+                () = self.env.sleep(self.spec.interval) => {}
+            }
+        }
+        self.looked = true;
+        match self.look().await {
+            Ok(_) => Ok(()),
+            Err(Error::Dispatch(error)) => Err(error.into()),
+            Err(error) => Err(StepError::of(&error)),
+        }
     }
 }
 
