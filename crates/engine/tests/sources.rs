@@ -122,7 +122,7 @@ impl Server {
     }
 }
 
-async fn define(engine: &Engine, kind: DocumentKind, key: &str, body: Value) {
+async fn define(engine: &Arc<Engine>, kind: DocumentKind, key: &str, body: Value) {
     let body = match kind {
         DocumentKind::Action => action_body(body.as_dict().unwrap(), None),
         _ => body,
