@@ -96,6 +96,35 @@ fn hostile_templates_end_with_an_error() {
     }
 }
 
+/// Values nested more deeply than the stack bears are made, and freed again.
+#[test]
+fn deeply_nested_values_are_freed() {
+    let expressions = Expressions::default();
+    for step in [
+        "{% set ns.x = [ns.x] %}",
+        "{% set ns.x = (ns.x,) %}",
+        "{% set ns.x = {'k': ns.x} %}",
+        "{% set ns.x = namespace(k=ns.x) %}",
+        "{% set ns.x = cycler(ns.x) %}",
+        "{% set ns.x = [ns.x] | map('default') %}",
+        "{% set p = ns.x %}{% macro m() %}{{ p }}{% endmacro %}{% set ns.x = m %}",
+    ] {
+        let template = format!(
+            "{{% set ns = namespace(x=0) %}}{{% for i in range(100000) %}}{step}{{% endfor %}}done"
+        );
+        assert_eq!(
+            render(&expressions, &template).as_deref(),
+            Ok("done"),
+            "{step}"
+        );
+    }
+    let cyclic = "{% set _ = l.append(l) %}{{ l }}";
+    assert_eq!(
+        render(&expressions, cyclic).as_deref(),
+        Ok("[3, 1, 2, [...]]")
+    );
+}
+
 /// Fragments put together by a generator with a fixed seed: whatever comes out, it ends.
 #[test]
 fn random_templates_end() {

@@ -3,10 +3,13 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use squall_value::Str;
+
 use super::eval::Engine;
 use super::methods::{self, index_argument};
-use super::objects::{Cycler, Function, Joiner, LoopState, Namespace};
+use super::objects::{Cycler, Function, Joiner, LoopState, MacroValue, Namespace};
 use super::registry::{self, CallArgs};
+use super::scope::Scope;
 use super::value::{Entries, Key, Range, Val};
 use super::{Res, arithmetic_error, raised, text, type_error};
 
@@ -83,6 +86,70 @@ impl Engine<'_> {
             }
             Function::Catalogue(function) => (function.call)(self, registry::bind(function, args)?),
         }
+    }
+
+    pub(super) fn call_macro(&self, value: &MacroValue, args: CallArgs) -> Res<Val> {
+        self.nested(|| {
+            let scope = self.macro_scope(value, args)?;
+            self.captured(&value.node.body, &scope)
+        })
+    }
+
+    /// The frame of a macro's body: parameters, defaults and the three special names.
+    fn macro_scope(&self, value: &MacroValue, args: CallArgs) -> Res<Rc<Scope>> {
+        let node = &value.node;
+        let shown = node.name.as_deref().unwrap_or("None");
+        let scope = Scope::inner(&value.scope);
+        let mut named = args.named;
+        let mut take_named = |name: &str| {
+            let at = named.iter().position(|(found, _)| **found == *name)?;
+            Some(named.remove(at).1)
+        };
+        let given = args.positional.len();
+        let mut positional = args.positional.into_iter();
+        let without_default = node.params.len() - node.defaults.len();
+        for (index, param) in node.params.iter().enumerate() {
+            let value = match positional.next().or_else(|| take_named(param)) {
+                Some(value) => value,
+                None if index >= without_default => {
+                    self.expr(&node.defaults[index - without_default], &scope)?
+                }
+                None => Val::undefined(
+                    format!("parameter '{param}' was not provided"),
+                    !self.is_strict,
+                ),
+            };
+            scope.set(param, value);
+        }
+        if node.reads_caller {
+            let caller = take_named("caller")
+                .unwrap_or_else(|| Val::undefined("No caller defined", !self.is_strict));
+            scope.set(&Str::from("caller"), caller);
+        }
+        if node.reads_kwargs {
+            let entries = named
+                .drain(..)
+                .map(|(name, value)| (Key(Val::Str(name)), value));
+            scope.set(&Str::from("kwargs"), Val::dict(entries.collect()));
+        } else if let Some((name, _)) = named.first() {
+            return Err(type_error(if **name == *"caller" {
+                format!(
+                    "macro '{shown}' was invoked with two values for the special caller argument. \
+                     This is most likely a bug."
+                )
+            } else {
+                format!("macro '{shown}' takes no keyword argument '{name}'")
+            }));
+        }
+        if node.reads_varargs {
+            scope.set(&Str::from("varargs"), Val::tuple(positional.collect()));
+        } else if given > node.params.len() {
+            return Err(type_error(format!(
+                "macro '{shown}' takes not more than {} argument(s)",
+                node.params.len()
+            )));
+        }
+        Ok(scope)
     }
 
     fn make_dict(&self, args: CallArgs) -> Res<Val> {

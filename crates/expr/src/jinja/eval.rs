@@ -38,6 +38,20 @@ pub(crate) struct Engine<'a> {
     next_clock: Cell<u64>,
     /// Variables from outside that were looked up before: the same name gives the same object.
     known: RefCell<Vec<(Str, Val)>>,
+    /// What may hold itself by now, and is emptied in the end.
+    cyclic: RefCell<Vec<Val>>,
+    cyclic_scopes: RefCell<Vec<Rc<Scope>>>,
+}
+
+impl Drop for Engine<'_> {
+    fn drop(&mut self) {
+        for scope in self.cyclic_scopes.get_mut() {
+            scope.clear();
+        }
+        for value in self.cyclic.get_mut() {
+            value.empty();
+        }
+    }
 }
 
 impl<'a> Engine<'a> {
@@ -50,6 +64,26 @@ impl<'a> Engine<'a> {
             depth: Cell::new(0),
             next_clock: Cell::new(limits.steps.saturating_sub(CLOCK_STEPS)),
             known: RefCell::new(Vec::new()),
+            cyclic: RefCell::new(Vec::new()),
+            cyclic_scopes: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// Notes that `container` was given `value`, which may hold the container.
+    pub(super) fn note_held(&self, container: &Val, value: &Val) {
+        let mut cyclic = self.cyclic.borrow_mut();
+        let is_known = cyclic
+            .last()
+            .is_some_and(|last| ops::is_same(last, container));
+        if value.is_shared_object() && !is_known {
+            cyclic.push(container.clone());
+        }
+    }
+
+    fn note_scope(&self, scope: &Rc<Scope>) {
+        let mut scopes = self.cyclic_scopes.borrow_mut();
+        if !scopes.last().is_some_and(|last| Rc::ptr_eq(last, scope)) {
+            scopes.push(Rc::clone(scope));
         }
     }
 
@@ -262,6 +296,7 @@ impl<'a> Engine<'a> {
     }
 
     fn macro_value(&self, node: &Arc<Macro>, scope: &Rc<Scope>) -> Val {
+        self.note_scope(scope);
         Val::Macro(Rc::new(MacroValue {
             node: Arc::clone(node),
             scope: Rc::clone(scope),
@@ -269,7 +304,7 @@ impl<'a> Engine<'a> {
     }
 
     /// The text of a body.
-    fn captured(&self, body: &Body, scope: &Rc<Scope>) -> Res<Val> {
+    pub(super) fn captured(&self, body: &Body, scope: &Rc<Scope>) -> Res<Val> {
         let mut out = String::new();
         self.body(body, scope, &mut out)?;
         Ok(if self.is_escaping.get() {
@@ -285,6 +320,7 @@ impl<'a> Engine<'a> {
             Target::Attribute(name, attribute) => match self.name(name, scope) {
                 Val::Namespace(namespace) => {
                     self.budget.elements(1)?;
+                    self.note_held(&Val::Namespace(Rc::clone(&namespace)), &value);
                     namespace.set(attribute, value);
                 }
                 _ => {
@@ -350,6 +386,9 @@ impl<'a> Engine<'a> {
         }
         if items.is_empty() {
             return self.body(&node.otherwise, &Scope::inner(scope), out);
+        }
+        if node.is_recursive {
+            self.note_scope(scope);
         }
         let state = Rc::new(LoopState {
             items,
@@ -717,71 +756,6 @@ impl<'a> Engine<'a> {
         let mut args = self.args(Vec::new(), args, scope)?;
         args.named.push((Str::from("caller"), caller));
         self.call(&callee, args)
-    }
-
-    pub(super) fn call_macro(&self, value: &MacroValue, args: CallArgs) -> Res<Val> {
-        self.enter()?;
-        let scope = self.macro_scope(value, args);
-        let result = scope.and_then(|scope| self.captured(&value.node.body, &scope));
-        self.leave();
-        result
-    }
-
-    /// The frame of a macro's body: parameters, defaults and the three special names.
-    fn macro_scope(&self, value: &MacroValue, args: CallArgs) -> Res<Rc<Scope>> {
-        let node = &value.node;
-        let shown = node.name.as_deref().unwrap_or("None");
-        let scope = Scope::inner(&value.scope);
-        let mut named = args.named;
-        let mut take_named = |name: &str| {
-            let at = named.iter().position(|(found, _)| **found == *name)?;
-            Some(named.remove(at).1)
-        };
-        let given = args.positional.len();
-        let mut positional = args.positional.into_iter();
-        let without_default = node.params.len() - node.defaults.len();
-        for (index, param) in node.params.iter().enumerate() {
-            let value = match positional.next().or_else(|| take_named(param)) {
-                Some(value) => value,
-                None if index >= without_default => {
-                    self.expr(&node.defaults[index - without_default], &scope)?
-                }
-                None => Val::undefined(
-                    format!("parameter '{param}' was not provided"),
-                    !self.is_strict,
-                ),
-            };
-            scope.set(param, value);
-        }
-        if node.reads_caller {
-            let caller = take_named("caller")
-                .unwrap_or_else(|| Val::undefined("No caller defined", !self.is_strict));
-            scope.set(&Str::from("caller"), caller);
-        }
-        if node.reads_kwargs {
-            let entries = named
-                .drain(..)
-                .map(|(name, value)| (Key(Val::Str(name)), value));
-            scope.set(&Str::from("kwargs"), Val::dict(entries.collect()));
-        } else if let Some((name, _)) = named.first() {
-            return Err(type_error(if **name == *"caller" {
-                format!(
-                    "macro '{shown}' was invoked with two values for the special caller argument. \
-                     This is most likely a bug."
-                )
-            } else {
-                format!("macro '{shown}' takes no keyword argument '{name}'")
-            }));
-        }
-        if node.reads_varargs {
-            scope.set(&Str::from("varargs"), Val::tuple(positional.collect()));
-        } else if given > node.params.len() {
-            return Err(type_error(format!(
-                "macro '{shown}' takes not more than {} argument(s)",
-                node.params.len()
-            )));
-        }
-        Ok(scope)
     }
 }
 

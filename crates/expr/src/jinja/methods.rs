@@ -232,7 +232,9 @@ pub(super) fn clamped(index: i64, length: usize) -> usize {
 fn list_append(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     engine.budget.elements(1)?;
     let list = own_list(args.required(0))?;
-    list.own().push(args.required(1));
+    let item = args.required(1);
+    engine.note_held(&Val::List(std::rc::Rc::clone(&list)), &item);
+    list.own().push(item);
     Ok(Val::None)
 }
 
@@ -250,6 +252,9 @@ fn list_copy(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
 fn list_extend(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     let list = own_list(args.required(0))?;
     let more = lookup::elements(&args.required(1), &engine.budget)?;
+    for item in &more {
+        engine.note_held(&Val::List(std::rc::Rc::clone(&list)), item);
+    }
     list.own().extend(more);
     Ok(Val::None)
 }
@@ -259,9 +264,11 @@ fn list_insert(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     let index = index_argument(&args.required(1))?;
     engine.budget.elements(1)?;
     engine.budget.step(list.len() / 16)?;
+    let item = args.required(2);
+    engine.note_held(&Val::List(std::rc::Rc::clone(&list)), &item);
     let mut items = list.own();
     let at = clamped(index, items.len());
-    items.insert(at, args.required(2));
+    items.insert(at, item);
     Ok(Val::None)
 }
 
@@ -425,6 +432,7 @@ fn dict_setdefault(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
         return Ok(found);
     }
     let value = args.required(2);
+    engine.note_held(&Val::Dict(std::rc::Rc::clone(&dict)), &value);
     dict.own().insert(key, value.clone());
     Ok(value)
 }
@@ -442,6 +450,9 @@ fn dict_update(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
         entries.push((Key(Val::Str(name)), value));
     }
     engine.budget.elements(entries.len())?;
+    for (_, value) in &entries {
+        engine.note_held(&Val::Dict(std::rc::Rc::clone(&dict)), value);
+    }
     dict.own().extend(entries);
     Ok(Val::None)
 }

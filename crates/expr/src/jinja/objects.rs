@@ -94,7 +94,42 @@ pub(crate) struct Namespace {
     pub(super) attributes: RefCell<Vec<(Str, Val)>>,
 }
 
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        self.empty();
+    }
+}
+
+impl Drop for Cycler {
+    fn drop(&mut self) {
+        super::value::drop_flat(self.items.drain(..));
+    }
+}
+
+impl Drop for Joiner {
+    fn drop(&mut self) {
+        super::value::drop_flat([std::mem::replace(&mut self.separator, Val::None)]);
+    }
+}
+
+impl Drop for LoopState {
+    fn drop(&mut self) {
+        super::value::drop_flat(self.items.drain(..));
+    }
+}
+
+impl Drop for Method {
+    fn drop(&mut self) {
+        super::value::drop_flat([std::mem::replace(&mut self.target, Val::None)]);
+    }
+}
+
 impl Namespace {
+    pub(super) fn empty(&self) {
+        let attributes = std::mem::take(&mut *self.attributes.borrow_mut());
+        super::value::drop_flat(attributes.into_iter().map(|(_, value)| value));
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<Val> {
         let attributes = self.attributes.borrow();
         let found = attributes.iter().find(|(found, _)| **found == *name);

@@ -13,6 +13,12 @@ pub(crate) struct Scope {
     parent: Option<Rc<Scope>>,
 }
 
+impl Drop for Scope {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
 impl Scope {
     pub(super) fn root() -> Rc<Scope> {
         Rc::new(Scope {
@@ -59,6 +65,7 @@ impl Scope {
 
     /// Forgets all names, for the next round of a loop.
     pub(super) fn clear(&self) {
-        self.names.borrow_mut().clear();
+        let names = std::mem::take(&mut *self.names.borrow_mut());
+        super::value::drop_flat(names.into_iter().map(|(_, value)| value));
     }
 }

@@ -355,7 +355,15 @@ impl Key {
     ///
     /// `TypeError` for lists, dictionaries and sets, the missing value's error for an undefined.
     pub(crate) fn new(value: Val) -> super::Res<Key> {
-        match &value {
+        Key::check(&value, 0)?;
+        Ok(Key(value))
+    }
+
+    fn check(value: &Val, depth: usize) -> super::Res<()> {
+        if depth > 100 {
+            return Err(super::limit_error("the key is nested too deeply"));
+        }
+        match value {
             Val::List(_) | Val::Dict(_) | Val::Set(_) => Err(super::type_error(format!(
                 "unhashable type: '{}'",
                 value.type_name()
@@ -363,11 +371,11 @@ impl Key {
             Val::Undefined(missing) if !missing.is_lenient => Err(missing.error()),
             Val::Tuple(tuple) => {
                 for item in &tuple.items {
-                    Key::new(item.clone())?;
+                    Key::check(item, depth + 1)?;
                 }
-                Ok(Key(value))
+                Ok(())
             }
-            _ => Ok(Key(value)),
+            _ => Ok(()),
         }
     }
 }
@@ -576,6 +584,109 @@ impl Missing {
             crate::Kind::Undefined
         };
         Box::new(crate::Error::new(self.class, kind, self.message.clone()))
+    }
+}
+
+thread_local! {
+    /// What is still to be dropped, while something is.
+    static DROPPING: RefCell<Option<Vec<Val>>> = const { RefCell::new(None) };
+}
+
+/// Drops values one after the other instead of one within the other: templates can nest values more
+/// deeply than the stack bears.
+pub(super) fn drop_flat(values: impl IntoIterator<Item = Val>) {
+    let nested: Vec<Val> = values.into_iter().filter(Val::is_shared_object).collect();
+    if nested.is_empty() {
+        return;
+    }
+    let is_outermost = DROPPING.with_borrow_mut(|dropping| match dropping {
+        Some(waiting) => {
+            waiting.extend(nested);
+            false
+        }
+        None => {
+            *dropping = Some(nested);
+            true
+        }
+    });
+    if !is_outermost {
+        return;
+    }
+    while let Some(value) = DROPPING.with_borrow_mut(|dropping| dropping.as_mut()?.pop()) {
+        drop(value);
+    }
+    DROPPING.with_borrow_mut(|dropping| *dropping = None);
+}
+
+impl Drop for List {
+    fn drop(&mut self) {
+        match self.state.get_mut() {
+            ListState::Own(items) => drop_flat(items.drain(..)),
+            ListState::Shared(_, children) => drop_flat(children.drain(..).map(|(_, child)| child)),
+        }
+    }
+}
+
+impl Drop for Dict {
+    fn drop(&mut self) {
+        match self.state.get_mut() {
+            DictState::Own(entries) => {
+                drop_flat(entries.drain(..).flat_map(|(key, value)| [key.0, value]));
+            }
+            DictState::Shared(_, children) => drop_flat(children.drain(..).map(|(_, child)| child)),
+        }
+    }
+}
+
+impl Drop for Tuple {
+    fn drop(&mut self) {
+        drop_flat(self.items.drain(..));
+    }
+}
+
+impl Drop for Iter {
+    fn drop(&mut self) {
+        drop_flat(self.items.get_mut().drain(..));
+    }
+}
+
+impl Val {
+    /// Whether the value holds others.
+    pub(super) fn is_shared_object(&self) -> bool {
+        !matches!(
+            self,
+            Val::None
+                | Val::Bool(_)
+                | Val::Int(_)
+                | Val::Big(_)
+                | Val::Float(_)
+                | Val::Str(_)
+                | Val::Safe(_)
+                | Val::Bytes(_)
+                | Val::Date(_)
+                | Val::Moment(_)
+                | Val::Undefined(_)
+                | Val::Range(_)
+                | Val::Function(_)
+                | Val::Key(_)
+                | Val::Opaque(..)
+        )
+    }
+
+    /// Lets go of all values within, so that one that holds itself can be freed.
+    pub(super) fn empty(&self) {
+        match self {
+            Val::List(list) => {
+                let items = std::mem::take(&mut *list.own());
+                drop_flat(items);
+            }
+            Val::Dict(dict) => {
+                let entries = std::mem::take(&mut *dict.own());
+                drop_flat(entries.into_iter().flat_map(|(key, value)| [key.0, value]));
+            }
+            Val::Namespace(namespace) => namespace.empty(),
+            _ => {}
+        }
     }
 }
 
