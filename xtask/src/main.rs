@@ -1,2 +1,67 @@
-//! Project tasks and checks.
-fn main() {}
+//! Project tasks and checks: `cargo xtask help`.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the whole purpose of this program is to tell a developer what it found"
+)]
+
+mod ci;
+mod clock;
+mod command;
+mod suites;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Project tasks and checks.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check what no compiler checks: arrows between crates, sizes, leftovers.
+    Tidy,
+    /// Run every suite, or those that are named, and say what passed and what failed.
+    Test {
+        /// Suites to run; all of them when none is named.
+        names: Vec<String>,
+        /// Only tell which suites there are.
+        #[arg(long)]
+        list: bool,
+    },
+    /// Everything that has to hold before a change is merged.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<bool> {
+    let root = workspace::root();
+    match command {
+        Command::Tidy => tidy::run(&root),
+        Command::Test { list: true, .. } => {
+            suites::list();
+            Ok(true)
+        }
+        Command::Test { names, .. } => suites::run(&root, &names),
+        Command::Ci => ci::run(&root),
+    }
+}
