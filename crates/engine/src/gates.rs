@@ -46,6 +46,11 @@ impl Gates {
         admission
     }
 
+    /// How many hold a gate or wait at one.
+    pub(crate) fn held(&self) -> usize {
+        self.state.lock().held.len()
+    }
+
     /// `id` gives up all that it holds or waits for; returns who may try again now.
     pub(crate) fn leave(&self, id: ExecutionId) -> Vec<ExecutionId> {
         let mut state = self.state.lock();

@@ -19,6 +19,7 @@ pub(crate) struct Slots {
 
 #[derive(Debug)]
 struct State {
+    count: usize,
     free: usize,
     queue: VecDeque<Waiting>,
     queued: HashSet<ExecutionId>,
@@ -26,10 +27,11 @@ struct State {
 
 impl Slots {
     pub(crate) fn new(count: usize) -> Slots {
-        let free = count.max(1);
+        let count = count.max(1);
         Slots {
             state: Mutex::new(State {
-                free,
+                count,
+                free: count,
                 queue: VecDeque::new(),
                 queued: HashSet::new(),
             }),
@@ -82,6 +84,12 @@ impl Slots {
         if state.queued.remove(&id) {
             state.queue.retain(|(waiting, _)| waiting.id() != id);
         }
+    }
+
+    /// How many are taken.
+    pub(crate) fn taken(&self) -> usize {
+        let state = self.state.lock();
+        state.count - state.free.min(state.count)
     }
 
     /// How many wait.

@@ -90,6 +90,11 @@ impl Workflows {
         self.live.lock().values().any(|live| live.expects(child))
     }
 
+    /// How many are live.
+    pub(crate) fn count(&self) -> usize {
+        self.live.lock().len()
+    }
+
     fn get(&self, id: ExecutionId) -> Arc<Live> {
         let mut live = self.live.lock();
         Arc::clone(live.entry(id).or_insert_with(|| Arc::new(Live::new(id))))
