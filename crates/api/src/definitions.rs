@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State as Extract};
 use squall_engine::Trigger;
+use squall_engine::sources::SourceState;
 use squall_model::{Document, DocumentKind};
 use squall_store::{DocumentFilter, Page};
-use squall_value::{Str, Value};
+use squall_value::{Str, Value, dict};
 
 use crate::caller::Caller;
 use crate::error::{Error, Result};
@@ -96,12 +97,53 @@ pub(crate) async fn trigger_type(
 }
 
 pub(crate) async fn sensors(Extract(api): State, _: Caller, params: Params) -> Result<List> {
-    documents(&api, DocumentKind::Sensor, &params, None).await
+    let mut list = documents(&api, DocumentKind::Sensor, &params, None).await?;
+    let states = api.engine.source_states();
+    list.items = list
+        .items
+        .into_iter()
+        .map(|item| with_state(item, &states))
+        .collect();
+    Ok(list)
 }
 
 pub(crate) async fn sensor(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
     let document = document(&api, DocumentKind::Sensor, &id).await?;
-    Ok(Json(squall_wire::definition(&document)))
+    let shown = squall_wire::definition(&document);
+    Ok(Json(with_state(shown, &api.engine.source_states())))
+}
+
+/// A sensor with how its process fares, in a member of its own that StackStorm does not have.
+fn with_state(shown: Value, states: &[SourceState]) -> Value {
+    let reference = shown.get("ref").and_then(Value::as_str).unwrap_or_default();
+    let state = states
+        .iter()
+        .find(|state| &*state.subject == reference)
+        .map(source);
+    match (shown, state) {
+        (Value::Dict(mut dict), Some(state)) => {
+            Arc::make_mut(&mut dict).insert("process", state);
+            Value::Dict(dict)
+        }
+        (shown, _) => shown,
+    }
+}
+
+fn source(state: &SourceState) -> Value {
+    dict! {
+        "key" => state.key.clone(),
+        "kind" => state.kind.as_str(),
+        "subject" => state.subject.clone(),
+        "state" => state.phase.as_str(),
+        "restarts" => state.restarts,
+        "last_error" => state.last_error.clone(),
+        "pid" => state.pid,
+    }
+}
+
+/// Every event source of this server and how it fares: sensors, timers, native sources.
+pub(crate) async fn sources(Extract(api): State, _: Caller) -> Json {
+    Json(api.engine.source_states().iter().map(source).collect())
 }
 
 pub(crate) async fn policies(Extract(api): State, _: Caller, params: Params) -> Result<List> {

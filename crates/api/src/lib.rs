@@ -107,6 +107,7 @@ fn core_routes() -> Router<Arc<Api>> {
         .route("/timers", get(definitions::timers))
         .route("/sensortypes", get(definitions::sensors))
         .route("/sensortypes/{id}", get(definitions::sensor))
+        .route("/sources", get(definitions::sources))
         .route("/policies", get(definitions::policies))
         .route("/webhooks", get(webhooks::list))
         .route("/webhooks/{*hook}", post(webhooks::receive))
