@@ -1,5 +1,6 @@
 //! The binary `squall`: configuration, wiring, start and stop. No logic.
 
+mod demo;
 mod keys;
 mod logging;
 mod packs;
@@ -23,6 +24,8 @@ struct Cli {
 enum Command {
     /// Start the server.
     Serve(serve::Options),
+    /// See it work: servers that follow a file in a git repository.
+    Demo(demo::Options),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     let done = runtime.block_on(async {
         match cli.command {
             Command::Serve(options) => serve::run(options).await,
+            Command::Demo(options) => demo::run(options).await,
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));

@@ -10,13 +10,15 @@ use anyhow::{Context, Result};
 use clap::Args;
 use squall_api::Api;
 use squall_auth::{ActionTokens, Directory};
-use squall_engine::{Engine, Parts, Settings, Tokens, TokioSpawn, Vault};
+use squall_engine::{Engine, Parts, Settings, Tokens, TokioSpawn, Vault, sources};
 use squall_env::{Env, SystemEnv};
 use squall_expr::Expressions;
 use squall_model::ExecutionId;
 use squall_runners::{Host, Registry};
 use squall_store::Store;
 use squall_store_sqlite::{Durability, SqliteStore};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 
 use crate::logging::tell;
 use crate::{keys, logging, packs, shutdown};
@@ -87,64 +89,151 @@ impl Tokens for SignedTokens {
     }
 }
 
-/// Starts the server and runs it until it is asked to stop.
+/// Runs the server until it is asked to stop.
 pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     logging::start(&options.log_level, options.log_json);
-    let env: Arc<dyn Env> = Arc::new(SystemEnv::new());
-    std::fs::create_dir_all(&options.data)
-        .with_context(|| format!("cannot make the data directory {}", options.data.display()))?;
-    let data = std::fs::canonicalize(&options.data)?;
-    let store = open_store(&options, &data, &env).await?;
-    let key_file = options
-        .key_file
-        .clone()
-        .unwrap_or_else(|| keys::path_for(&data));
-    let keys = keys::load(&key_file, &*env)?;
-    let listener = tokio::net::TcpListener::bind(options.listen)
-        .await
-        .with_context(|| {
-            format!(
-                "cannot listen on {}: is another server running?",
-                options.listen
-            )
-        })?;
-    let address = listener.local_addr()?;
-
-    let life = Duration::from_secs(24 * 60 * 60);
-    let tokens = Arc::new(ActionTokens::new(keys.tokens, life, Arc::clone(&env)));
-    let engine = start_engine(&options, &data, &store, &env, &keys, &tokens, address).await?;
-    let settings = squall_auth::Settings::default();
-    let directory = Arc::new(Directory::new(
-        Arc::clone(&store),
-        Arc::clone(&env),
-        settings,
-        tokens,
-    ));
-    first_sign_in(&directory, &data, &*env).await?;
-
-    let mut pack_directories = vec![packs::unpack(&data)?];
-    pack_directories.extend(options.packs.iter().cloned());
-    packs::register_all(&engine, &pack_directories).await;
-    let recovered = engine.recover().await?;
-    tracing::info!(?recovered, "took up what earlier starts left");
-    start_services(&engine);
-
-    let api = Arc::new(Api {
-        engine: Arc::clone(&engine),
-        directory,
-        pack_directories,
-        body_bytes_max: engine.settings().payload_bytes_max,
-        url: format!("http://{address}"),
-    });
+    let server = Server::start(&options).await?;
+    if let Some(password) = &server.first_password {
+        tell(
+            "This is the first start: an administrator was made. The password is not shown again.",
+        );
+        tell(&format!(
+            "  user: admin\n  password: {password}\n  sign in: squall login admin"
+        ));
+    }
     tell(&format!(
-        "squall is ready: http://{address} (data in {})",
-        data.display()
+        "squall is ready: {} (data in {})",
+        server.url,
+        server.data.display()
     ));
     if let Some(file) = &options.address_file {
-        std::fs::write(file, format!("http://{address}"))?;
+        std::fs::write(file, &server.url)?;
     }
-    serve(listener, api, &engine, &store).await?;
+    shutdown::requested().await?;
+    tell("stopping: no new work is taken");
+    server.stop().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A server that is ready.
+pub(crate) struct Server {
+    /// Its engine.
+    pub(crate) engine: Arc<Engine>,
+    /// Where its API is, such as `http://127.0.0.1:9101`.
+    pub(crate) url: String,
+    /// Its data directory.
+    pub(crate) data: PathBuf,
+    /// The password of the administrator, when this start made one.
+    pub(crate) first_password: Option<String>,
+    store: Arc<dyn Store>,
+    stop_sources: watch::Sender<bool>,
+    sources: JoinHandle<()>,
+    stop_intake: oneshot::Sender<()>,
+    serving: JoinHandle<std::io::Result<()>>,
+}
+
+impl Server {
+    /// Starts a server; returns when it is ready.
+    ///
+    /// # Errors
+    ///
+    /// What could not be opened, read or taken up, for the person who starts it.
+    pub(crate) async fn start(options: &Options) -> Result<Server> {
+        let env: Arc<dyn Env> = Arc::new(SystemEnv::new());
+        std::fs::create_dir_all(&options.data).with_context(|| {
+            format!("cannot make the data directory {}", options.data.display())
+        })?;
+        let data = std::fs::canonicalize(&options.data)?;
+        let store = open_store(options, &data, &env).await?;
+        let key_file = options
+            .key_file
+            .clone()
+            .unwrap_or_else(|| keys::path_for(&data));
+        let keys = keys::load(&key_file, &*env)?;
+        let listener = listen(options.listen).await?;
+        let address = listener.local_addr()?;
+
+        let life = Duration::from_secs(24 * 60 * 60);
+        let tokens = Arc::new(ActionTokens::new(keys.tokens, life, Arc::clone(&env)));
+        let engine = start_engine(options, &data, &store, &env, &keys, &tokens, address).await?;
+        let settings = squall_auth::Settings::default();
+        let directory = Arc::new(Directory::new(
+            Arc::clone(&store),
+            Arc::clone(&env),
+            settings,
+            tokens,
+        ));
+        let first_password = first_sign_in(&directory, &data, &*env).await?;
+
+        let mut pack_directories = vec![packs::unpack(&data)?];
+        pack_directories.extend(options.packs.iter().cloned());
+        packs::register_all(&engine, &pack_directories).await;
+        let recovered = engine.recover().await?;
+        tracing::info!(?recovered, "took up what earlier starts left");
+        start_services(&engine);
+        let (stop_sources, stopped) = watch::channel(false);
+        let sources = tokio::spawn(sources::run(
+            Arc::clone(&engine),
+            source_settings(&data, address),
+            stopped,
+        ));
+
+        let url = format!("http://{address}");
+        let api = Arc::new(Api {
+            engine: Arc::clone(&engine),
+            directory,
+            pack_directories,
+            body_bytes_max: engine.settings().payload_bytes_max,
+            url: url.clone(),
+        });
+        let (stop_intake, stopped) = oneshot::channel::<()>();
+        let serving =
+            axum::serve(listener, squall_api::router(api)).with_graceful_shutdown(async {
+                let _ = stopped.await;
+            });
+        Ok(Server {
+            engine,
+            url,
+            data,
+            first_password,
+            store,
+            stop_sources,
+            sources,
+            stop_intake,
+            serving: tokio::spawn(async move { serving.await }),
+        })
+    }
+
+    /// Stops the intake, waits for what runs, ends what is left.
+    ///
+    /// # Errors
+    ///
+    /// The store did not answer; all processes have ended nevertheless.
+    pub(crate) async fn stop(self) -> Result<()> {
+        self.engine.stop_intake();
+        self.stop_sources.send_replace(true);
+        let _ = self.stop_intake.send(());
+        // An error says that the sources are gone, which is all that is asked for.
+        let _ = self.sources.await;
+        self.engine.settle_down().await;
+        self.store.retire_server(self.engine.lease()).await?;
+        // Streams never end by themselves; they end here.
+        self.serving.abort();
+        Ok(())
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<tokio::net::TcpListener> {
+    let listener = tokio::net::TcpListener::bind(address).await;
+    listener.with_context(|| format!("cannot listen on {address}: is another server running?"))
+}
+
+/// What event sources need here: a place for what can be made again, and the API for sensors.
+fn source_settings(data: &Path, address: SocketAddr) -> sources::Settings {
+    let mut settings = sources::Settings::new(data.join("cache"));
+    let url = format!("http://{address}/api/v1");
+    settings.sensor_environment = vec![("ST2_API_URL".to_owned(), url)];
+    settings
 }
 
 async fn open_store(options: &Options, data: &Path, env: &Arc<dyn Env>) -> Result<Arc<dyn Store>> {
@@ -242,24 +331,26 @@ fn host_name() -> String {
         .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
 }
 
-/// The first start makes an administrator, and tells how to sign in.
-async fn first_sign_in(directory: &Directory, data: &Path, env: &dyn Env) -> Result<()> {
+/// The first start makes an administrator, and returns the password.
+async fn first_sign_in(
+    directory: &Directory,
+    data: &Path,
+    env: &dyn Env,
+) -> Result<Option<String>> {
+    let mut first_password = None;
     if directory.is_empty().await? {
         let password = squall_auth::fresh_password(env);
         directory.set_password("admin", &password).await?;
-        tell(
-            "This is the first start: an administrator was made. The password is not shown again.",
-        );
-        tell(&format!(
-            "  user: admin\n  password: {password}\n  sign in: squall login admin"
-        ));
+        first_password = Some(password);
     }
     // For commands on this machine by the same user: a token that only they can read.
     let issued = directory
         .issue("admin", None, squall_value::Value::empty_dict())
         .await?;
     let path = data.join("local-token");
-    write_private(&path, &issued.token).with_context(|| format!("cannot write {}", path.display()))
+    write_private(&path, &issued.token)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(first_password)
 }
 
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
@@ -288,27 +379,4 @@ fn start_services(engine: &Arc<Engine>) {
             while expiring.expire().await.is_ok_and(|removed| removed > 0) {}
         }
     });
-}
-
-/// Serves until a stop is requested; then stops the intake, waits for what runs, ends what is left.
-async fn serve(
-    listener: tokio::net::TcpListener,
-    api: Arc<Api>,
-    engine: &Arc<Engine>,
-    store: &Arc<dyn Store>,
-) -> Result<()> {
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = axum::serve(listener, squall_api::router(api)).with_graceful_shutdown(async {
-        let _ = stopped.await;
-    });
-    let serving = tokio::spawn(async move { serving.await });
-    shutdown::requested().await?;
-    tell("stopping: no new work is taken");
-    engine.stop_intake();
-    let _ = stop.send(());
-    engine.settle_down().await;
-    store.retire_server(engine.lease()).await?;
-    // Streams never end by themselves; the process ends with them.
-    serving.abort();
-    Ok(())
 }
