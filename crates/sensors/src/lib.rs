@@ -9,9 +9,13 @@
 //! and take the time as an argument. The shells around them (processes, git, HTTP, files) are
 //! thin. This crate never matches rules, never stores anything, and holds no lease itself.
 
+pub mod directory;
+pub mod etcd;
 mod event;
+pub mod file;
 pub mod git;
 mod native;
+mod quicken;
 pub mod reports;
 pub mod sensor;
 pub mod timer;

@@ -10,7 +10,7 @@ mod glob;
 mod moves;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 
 use crate::event::{DispatchError, Event, Position, Sink};
 use crate::native::{Source, StepError};
+use crate::quicken::Quickener;
 use cli::Git;
 use moves::{Heads, Move};
 
@@ -120,6 +121,7 @@ pub struct RepositorySource {
     env: Arc<dyn Env>,
     sink: Arc<dyn Sink>,
     poke: Arc<Notify>,
+    quickener: Quickener,
     heads: Option<Heads>,
     looked: bool,
 }
@@ -134,10 +136,12 @@ impl RepositorySource {
         env: Arc<dyn Env>,
         sink: Arc<dyn Sink>,
     ) -> RepositorySource {
+        let poke: Arc<Notify> = Arc::default();
         RepositorySource {
             git: Git::new(&spec, Arc::clone(&env)),
             heads: position.and_then(moves::heads_of_position),
-            poke: Arc::default(),
+            quickener: Quickener::new(Arc::clone(&poke)),
+            poke,
             looked: false,
             spec,
             env,
@@ -157,6 +161,7 @@ impl RepositorySource {
     ///
     /// [`Error`]; what was not reported is reported by the next look.
     pub async fn look(&mut self) -> Result<usize, Error> {
+        self.watch_refs();
         self.git.fetch().await?;
         let now = self.watched(self.git.heads().await?);
         let Some(mut before) = self.heads.clone() else {
@@ -183,6 +188,20 @@ impl RepositorySource {
             self.heads = Some(before.clone());
         }
         Ok(count)
+    }
+
+    /// Lets a push to a local repository make the next look, instead of the interval.
+    fn watch_refs(&mut self) {
+        let url = &self.spec.url;
+        let path = Path::new(url.strip_prefix("file://").unwrap_or(url));
+        if !path.is_absolute() {
+            return;
+        }
+        let inner = path.join(".git");
+        let repository = if inner.is_dir() { &*inner } else { path };
+        // Heads are files below `refs`, or lines of `packed-refs`.
+        self.quickener.watch(repository, false);
+        self.quickener.watch(&repository.join("refs"), true);
     }
 
     fn watched(&self, heads: Heads) -> Heads {
