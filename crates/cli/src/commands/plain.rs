@@ -1,0 +1,137 @@
+//! Lists with nothing else to do: `webhook`, `timer`, `runner`, `policy`.
+
+use anyhow::Result;
+use clap::Subcommand;
+use squall_client::{Query, Resource};
+
+use super::list::{self, ListOptions};
+use super::{Invocation, show};
+use crate::output::{Column, Show};
+
+/// List the webhooks that rules wait for.
+#[derive(Debug, Subcommand)]
+pub enum Webhook {
+    /// List webhooks
+    #[command(after_help = "Example:\n  squall webhook list")]
+    List {
+        /// How much to show.
+        #[command(flatten)]
+        list: ListOptions,
+    },
+}
+
+impl Webhook {
+    pub(crate) async fn carry_out(self, invocation: &mut Invocation) -> Result<u8> {
+        let Webhook::List { list } = self;
+        let columns = list.columns(&[
+            Column::new("url", "parameters.url", Show::Plain),
+            Column::new("trigger", "ref", Show::Plain),
+            Column::new("type", "type", Show::Plain),
+        ]);
+        list::show(
+            invocation,
+            Resource::Webhooks,
+            &list.query(),
+            &columns,
+            "webhooks",
+        )
+        .await
+    }
+}
+
+/// List the timers that rules wait for.
+#[derive(Debug, Subcommand)]
+pub enum Timer {
+    /// List timers
+    #[command(after_help = "Example:\n  squall timer list --type core.st2.CronTimer")]
+    List {
+        /// Only core.st2.IntervalTimer, core.st2.CronTimer or core.st2.DateTimer
+        #[arg(long = "type", value_name = "TYPE")]
+        kind: Option<String>,
+        /// How much to show.
+        #[command(flatten)]
+        list: ListOptions,
+    },
+}
+
+impl Timer {
+    pub(crate) async fn carry_out(self, invocation: &mut Invocation) -> Result<u8> {
+        let Timer::List { kind, list } = self;
+        let columns = list.columns(&[
+            Column::new("type", "type", Show::Plain),
+            Column::new("parameters", "parameters", Show::Plain),
+            Column::new("trigger", "ref", Show::Plain),
+        ]);
+        let query = list.query().maybe("timer_type", kind);
+        list::show(invocation, Resource::Timers, &query, &columns, "timers").await
+    }
+}
+
+/// List runner types.
+#[derive(Debug, Subcommand)]
+pub enum Runner {
+    /// List runner types
+    #[command(after_help = "Example:\n  squall runner list")]
+    List {
+        /// How much to show.
+        #[command(flatten)]
+        list: ListOptions,
+    },
+    /// Show a runner type
+    #[command(after_help = "Example:\n  squall runner get python-script")]
+    Get {
+        /// Name or id
+        #[arg(value_name = "RUNNER")]
+        name: String,
+    },
+}
+
+impl Runner {
+    pub(crate) async fn carry_out(self, invocation: &mut Invocation) -> Result<u8> {
+        match self {
+            Runner::List { list } => {
+                let columns = list.columns(&[
+                    Column::new("name", "name", Show::Plain),
+                    Column::new("enabled", "enabled", Show::Enabled),
+                    Column::new("description", "description", Show::Plain),
+                ]);
+                let (kind, query) = (Resource::RunnerTypes, list.query());
+                list::show(invocation, kind, &query, &columns, "runner types").await
+            }
+            Runner::Get { name } => {
+                let first = ["name", "description"];
+                show::one(invocation, Resource::RunnerTypes, &name, &first).await
+            }
+        }
+    }
+}
+
+/// List policies.
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// List policies
+    #[command(after_help = "Example:\n  squall policy list --pack examples")]
+    List {
+        /// Only those of this pack
+        #[arg(short, long)]
+        pack: Option<String>,
+        /// How much to show.
+        #[command(flatten)]
+        list: ListOptions,
+    },
+}
+
+impl Policy {
+    pub(crate) async fn carry_out(self, invocation: &mut Invocation) -> Result<u8> {
+        let Policy::List { pack, list } = self;
+        let columns = list.columns(&[
+            Column::new("ref", "ref", Show::Plain),
+            Column::new("type", "policy_type", Show::Plain),
+            Column::new("concerns", "resource_ref", Show::Plain),
+            Column::new("enabled", "enabled", Show::Enabled),
+            Column::new("parameters", "parameters", Show::Plain),
+        ]);
+        let query: Query = list.query().maybe("pack", pack);
+        list::show(invocation, Resource::Policies, &query, &columns, "policies").await
+    }
+}
