@@ -111,8 +111,15 @@ impl squall_yaql::Host for Host<'_> {
                 None => is_skipped = true,
             }
         }
+        // Of the catalogue's functions, `zip` alone walks what it is given.
+        let walks = function.name == "zip";
         for value in call.rest().to_vec() {
-            args.positional.push(argument(&value)?);
+            args.positional.push(match value {
+                Value::Iterator(_) | Value::Ordering(_) if walks => {
+                    argument(&call.evaluation().settle(value)?)?
+                }
+                value => argument(&value)?,
+            });
         }
         for (name, value) in call.named().to_vec() {
             args.named.push((name, argument(&value)?));

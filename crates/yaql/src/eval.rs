@@ -180,6 +180,15 @@ impl<'e> Evaluation<'e> {
         Ok(())
     }
 
+    /// A value with everything lazy in it pulled, as at the end of an evaluation.
+    ///
+    /// # Errors
+    ///
+    /// Of the elements, and when the budget or a limit is exceeded.
+    pub fn settle(&mut self, value: Value) -> Result<Value, Error> {
+        crate::convert::finalize(self, value)
+    }
+
     /// A walk over a collection, under the engine's limit on its length.
     pub(crate) fn cursor(&mut self, value: &Value) -> Result<Cursor, Error> {
         let limit = self.options.limit_iterators;
