@@ -380,3 +380,48 @@ async fn a_source_runs_on_one_of_two_servers_and_goes_over_when_that_one_stops()
     assert_eq!(due.len(), events.len(), "no tick is told twice");
     second.stop().await;
 }
+
+#[tokio::test]
+async fn files_and_directories_make_events_and_a_wrong_path_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    std::fs::create_dir(path.join("d")).unwrap();
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let server = Server::start_with(&store, path, &[NOOP]).await;
+    let log = path.join("d/log").to_string_lossy().into_owned();
+    let watched = path.join("d").to_string_lossy().into_owned();
+    for (key, trigger, parameters) in [
+        ("p.line", "core.file.line", dict! { "path" => log.clone() }),
+        (
+            "p.changed",
+            "core.directory.changed",
+            dict! { "path" => watched },
+        ),
+        ("p.wrong", "core.file.line", dict! { "path" => "log" }),
+    ] {
+        define(
+            &server.engine,
+            DocumentKind::Rule,
+            key,
+            rule(trigger, parameters),
+        )
+        .await;
+    }
+    server.wait_for_position("file:").await;
+    server.wait_for_position("directory:").await;
+    std::fs::write(&log, "one\n").unwrap();
+    let events = server.wait_for_events(2).await;
+    let payload = |member: &str| events.iter().find_map(|event| event.payload.get(member));
+    assert_eq!(payload("line"), Some(&Value::from("one")));
+    assert_eq!(payload("path"), Some(&Value::from("log")));
+    let states = server.engine.source_states();
+    let failed: Vec<_> = states
+        .iter()
+        .filter(|state| state.phase == SourcePhase::Failed)
+        .map(|state| state.last_error.clone().unwrap_or_default())
+        .collect();
+    assert_eq!(states.len(), 3);
+    assert_eq!(failed.len(), 1);
+    assert!(failed[0].contains("must be absolute"), "{failed:?}");
+    server.stop().await;
+}

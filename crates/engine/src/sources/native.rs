@@ -1,10 +1,15 @@
 //! Sources inside the server: one for each trigger that rules wait for.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use squall_expr::{Host, KeyScope};
 use squall_model::TriggerRef;
+use squall_sensors::directory::{self, DIRECTORY_CHANGED, DirectorySource};
+use squall_sensors::etcd::{self, KEY_CHANGED, KeySource};
+use squall_sensors::file::{self, FILE_LINE, LineSource};
 use squall_sensors::git::{BRANCH_MOVED, Limits, Pattern, RepositorySource, RepositorySpec};
 use squall_sensors::{Sink, Source, StepError};
 use squall_value::{Str, Value};
@@ -22,7 +27,13 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// What kind of source makes the events of a trigger type, if one inside the server does.
 pub(super) fn kind_of(kind: &TriggerRef) -> Option<SourceKind> {
-    (kind.as_str() == BRANCH_MOVED).then_some(SourceKind::Git)
+    match kind.as_str() {
+        BRANCH_MOVED => Some(SourceKind::Git),
+        KEY_CHANGED => Some(SourceKind::Etcd),
+        DIRECTORY_CHANGED => Some(SourceKind::Directory),
+        FILE_LINE => Some(SourceKind::File),
+        _ => None,
+    }
 }
 
 /// The work of one source.
@@ -99,15 +110,76 @@ impl Native {
             trigger: Some(self.trigger.reference.text()),
             position: Some(self.key.clone()),
         });
-        self.repository(position.as_ref(), sink)
-            .map_err(Unmade::Definition)
+        let position = position.as_ref();
+        let made = match kind_of(&self.trigger.kind) {
+            Some(SourceKind::Git) => self.repository(position, sink),
+            Some(SourceKind::Etcd) => self.keys(position, sink),
+            Some(SourceKind::Directory) => self.directory(position, sink),
+            Some(SourceKind::File) => self.lines(position, sink),
+            Some(SourceKind::Timers | SourceKind::Sensor) | None => {
+                Err(format!("no source makes events of {}", self.trigger.kind))
+            }
+        };
+        made.map_err(Unmade::Definition)
     }
 
-    fn repository(
-        &self,
-        position: Option<&Value>,
-        sink: Arc<dyn Sink>,
-    ) -> Result<Box<dyn Source>, String> {
+    fn keys(&self, position: Option<&Value>, sink: Arc<dyn Sink>) -> Made {
+        let parameters = Parameters(&self.trigger.parameters);
+        let user = parameters.text("username");
+        let settings = etcd::Settings {
+            endpoint: parameters.required("endpoint")?.to_owned(),
+            // An empty prefix is all keys, so it must be written down.
+            prefix: match parameters.0.get("prefix").and_then(Value::as_str) {
+                Some(prefix) => prefix.to_owned(),
+                None => parameters.required("prefix")?.to_owned(),
+            },
+            user: user
+                .map(|user| Ok::<_, String>((user.to_owned(), self.password(&parameters)?)))
+                .transpose()?,
+            ca_file: parameters.text("ca_file").map(Into::into),
+        };
+        let env = Arc::clone(&self.engine.env);
+        let source = KeySource::new(self.key.clone(), settings, position, env, sink);
+        Ok(Box::new(source.map_err(|error| chain(&error))?))
+    }
+
+    /// The password, from the datastore: a rule is no place for secrets.
+    fn password(&self, parameters: &Parameters<'_>) -> Result<String, String> {
+        let name = parameters.required("password_key")?;
+        let found = self.engine.datastore.key(&KeyScope::System, name, true);
+        let found = found.map_err(|error| format!("the password `{name}`: {}", error.message))?;
+        let text = found.as_ref().and_then(Value::as_str);
+        text.map(str::to_owned).ok_or_else(|| {
+            format!("the datastore has no text `{name}` with the password; set it, and enable the rule again")
+        })
+    }
+
+    fn directory(&self, position: Option<&Value>, sink: Arc<dyn Sink>) -> Made {
+        let parameters = Parameters(&self.trigger.parameters);
+        let recursive = parameters.0.get("recursive").and_then(Value::as_bool);
+        let settings = directory::Settings {
+            path: parameters.path()?,
+            recursive: recursive.unwrap_or(false),
+            files: parameters.patterns("files"),
+            interval: parameters.seconds("interval", 10),
+        };
+        let env = Arc::clone(&self.engine.env);
+        let source = DirectorySource::new(self.key.clone(), settings, position, env, sink);
+        Ok(Box::new(source))
+    }
+
+    fn lines(&self, position: Option<&Value>, sink: Arc<dyn Sink>) -> Made {
+        let parameters = Parameters(&self.trigger.parameters);
+        let settings = file::Settings {
+            path: parameters.path()?,
+            interval: parameters.seconds("interval", 10),
+        };
+        let env = Arc::clone(&self.engine.env);
+        let source = LineSource::new(self.key.clone(), settings, position, env, sink);
+        Ok(Box::new(source))
+    }
+
+    fn repository(&self, position: Option<&Value>, sink: Arc<dyn Sink>) -> Made {
         let Some(git) = &self.settings.git else {
             return Err(
                 "there is no `git` on this server's PATH; install git and restart the server"
@@ -136,6 +208,9 @@ impl Native {
     }
 }
 
+/// A source, or why its definition makes none.
+type Made = Result<Box<dyn Source>, String>;
+
 /// Why there is no source.
 enum Unmade {
     /// Only another definition helps.
@@ -157,6 +232,14 @@ impl<'a> Parameters<'a> {
         self.text(name).ok_or_else(|| {
             format!("the rule's trigger has no text `{name}` among its `parameters`; add it")
         })
+    }
+
+    fn path(&self) -> Result<PathBuf, String> {
+        let path = PathBuf::from(self.required("path")?);
+        if path.is_absolute() {
+            return Ok(path);
+        }
+        Err("the `path` of the rule's trigger must be absolute, so begin with a slash".to_owned())
     }
 
     fn patterns(&self, name: &str) -> Vec<Pattern> {
