@@ -9,6 +9,9 @@
 mod ci;
 mod clock;
 mod command;
+mod crash;
+mod http;
+mod server;
 mod suites;
 mod tidy;
 mod workspace;
@@ -38,6 +41,8 @@ enum Command {
         #[arg(long)]
         list: bool,
     },
+    /// Kill a real server at random moments and check what it had promised.
+    Crash(crash::Options),
     /// Everything that has to hold before a change is merged.
     Ci,
 }
@@ -62,6 +67,7 @@ fn run(command: Command) -> Result<bool> {
             Ok(true)
         }
         Command::Test { names, .. } => suites::run(&root, &names),
+        Command::Crash(options) => crash::run(&root, &options),
         Command::Ci => ci::run(&root),
     }
 }

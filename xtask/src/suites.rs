@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::clock::Stopwatch;
 use crate::command::{self, Count, Counts};
-use crate::tidy;
+use crate::{crash, tidy};
 
 /// How a suite ended.
 #[derive(Debug)]
@@ -64,6 +64,11 @@ pub(crate) const TEST: &[Suite] = &[
         name: "orquesta",
         about: "recorded runs of the workflow conductor",
         run: |root| replay(root, "squall-workflow", "orquesta"),
+    },
+    Suite {
+        name: "crash",
+        about: "what a real server has promised survives kills and losses of power",
+        run: crash,
     },
 ];
 
@@ -157,6 +162,24 @@ fn unit(root: &Path) -> Result<Outcome> {
         ];
         one(command::cargo(root, &args, Count::CargoTest))
     }
+}
+
+/// A short run of each kind: with many kills it is a command of its own.
+fn crash(root: &Path) -> Result<Outcome> {
+    let mut counts = Counts::default();
+    for power_cut in [false, true] {
+        let options = crash::Options {
+            kills: 5,
+            seed: 1,
+            power_cut,
+            planted: None,
+            release: false,
+            binary: None,
+            keep: false,
+        };
+        counts = counts + Counts::one(crash::run(root, &options)?);
+    }
+    Ok(Outcome::Ran(counts))
 }
 
 fn replay(root: &Path, package: &str, kind: &str) -> Result<Outcome> {
