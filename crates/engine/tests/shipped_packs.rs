@@ -1,0 +1,265 @@
+//! The shipped packs at work: registered as the server does it, and run. Needs `python3` on the
+//! path.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use squall_engine::{Ask, Engine, Incoming, NoTokens, Parts, Settings, TokioSpawn, Vault};
+use squall_env::{Env, SystemEnv};
+use squall_expr::Expressions;
+use squall_model::{Execution, ExecutionId, Outcome, State, Timestamp};
+use squall_runners::{Host, Registry};
+use squall_store::{ExecutionFilter, MemoryStore, Page, Store};
+use squall_value::{Value, json};
+
+struct World {
+    engine: Arc<Engine>,
+    store: Arc<dyn Store>,
+    directory: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> World {
+        let env: Arc<dyn Env> = Arc::new(SystemEnv::new());
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let directory = tempfile::tempdir().unwrap();
+        let runners = squall_runners::Settings::new("test", directory.path());
+        let host = Host::new(runners, Arc::clone(&env)).unwrap();
+        let entry = store.register_server("test", "boot", Timestamp::MAX).await;
+        let engine = Engine::new(Parts {
+            store: Arc::clone(&store),
+            vault: Vault::new(&[1; 32], Arc::clone(&env)),
+            env,
+            spawn: Arc::new(TokioSpawn),
+            runners: Arc::new(Registry::new(&host)),
+            expressions: Arc::new(Expressions::default()),
+            crypto: None,
+            tokens: Arc::new(NoTokens),
+            settings: Settings::default(),
+            lease: entry.unwrap().lease,
+        });
+        engine.reload().await.unwrap();
+        let packs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packs");
+        for pack in ["core", "default", "examples", "linux"] {
+            let report = engine.register_directory(&packs.join(pack)).await.unwrap();
+            assert_eq!(report.findings, [], "in packs/{pack}");
+            assert_eq!(report.pack.as_deref(), Some(pack));
+        }
+        assert_eq!(engine.catalog().broken, []);
+        World {
+            engine,
+            store,
+            directory,
+        }
+    }
+
+    async fn ended(&self, id: ExecutionId) -> (Arc<Execution>, Value) {
+        let mut changes = self.store.subscribe();
+        loop {
+            let execution = self.store.execution(id).await.unwrap().unwrap();
+            if execution.state().is_ended() {
+                let result = self.store.result(id).await.unwrap();
+                let result = result.map(|payload| json::read(&payload.json).unwrap());
+                return (execution, result.unwrap_or_default());
+            }
+            changes.next().await;
+        }
+    }
+
+    /// Runs an action that must succeed; the part of its result at `path`.
+    async fn run(&self, action: &str, parameters: &str, path: &str) -> Value {
+        let (outcome, result) = self.try_run(action, parameters).await;
+        assert_eq!(
+            outcome,
+            Outcome::Succeeded,
+            "{action}: {}",
+            result.to_json()
+        );
+        let mut found = result;
+        for member in path.split('.').filter(|member| !member.is_empty()) {
+            found = found.get(member).cloned().unwrap_or_default();
+        }
+        found
+    }
+
+    async fn try_run(&self, action: &str, parameters: &str) -> (Outcome, Value) {
+        let mut ask = Ask::new(action, "ann");
+        ask.parameters = json::read(parameters).unwrap().as_dict().unwrap().clone();
+        let execution = self.engine.request(ask).await.unwrap();
+        let (execution, result) = self.ended(execution.id()).await;
+        let State::Ended(outcome) = execution.state() else {
+            panic!("{action} has not ended");
+        };
+        (outcome, result)
+    }
+
+    /// Runs an action and compares a part of its result.
+    async fn check(&self, action: &str, parameters: &str, path: &str, expected: &str) {
+        let found = self.run(action, parameters, path).await;
+        assert_eq!(found.to_json(), expected, "{action} {parameters}");
+    }
+}
+
+#[tokio::test]
+async fn actions_of_core() {
+    let world = World::new().await;
+    world
+        .check(
+            "core.local",
+            r#"{"cmd":"echo a; echo b >&2"}"#,
+            "stderr",
+            r#""b""#,
+        )
+        .await;
+    world
+        .check(
+            "core.echo",
+            r#"{"message":"hello"}"#,
+            "stdout",
+            r#""hello""#,
+        )
+        .await;
+    world
+        .check("core.error", r#"{"message":"oh"}"#, "stderr", r#""oh""#)
+        .await;
+    world
+        .check("core.pause", r#"{"max_pause":0}"#, "result", "0")
+        .await;
+    let first = world.run("core.uuid", "{}", "result").await;
+    let second = world
+        .run("core.uuid", r#"{"uuid_type":"uuid1"}"#, "result")
+        .await;
+    assert_eq!(first.as_str().unwrap().len(), 36);
+    assert_ne!(first, second);
+    world.run("core.noop", "{}", "").await;
+    let (outcome, result) = world.try_run("core.inject_trigger", "{}").await;
+    assert_eq!(outcome, Outcome::Failed);
+    assert!(
+        result.to_json().contains("`trigger_name` is missing"),
+        "{}",
+        result.to_json()
+    );
+}
+
+#[tokio::test]
+async fn mail_is_composed_and_handed_over() {
+    let world = World::new().await;
+    let attachment = world.directory.path().join("notes.txt");
+    std::fs::write(&attachment, "noted").unwrap();
+    let parameters = format!(
+        r#"{{"sendmail_binary":"cat","to":"ann@example.com","from":"bot@example.com",
+            "subject":"Grüße\nBcc: eve@example.com","body":"<b>hello</b>",
+            "attachments":"{},/nowhere"}}"#,
+        attachment.display()
+    );
+    let result = world.run("core.sendmail", &parameters, "").await;
+    let member = |name: &str| {
+        result
+            .get(name)
+            .unwrap()
+            .as_str()
+            .unwrap()
+            .replace('\r', "")
+    };
+    let (stdout, stderr) = (member("stdout"), member("stderr"));
+    for expected in [
+        "To: ann@example.com\n",
+        "From: bot@example.com\n",
+        "Subject: =?utf-8?",
+        "<b>hello</b>\n",
+        "filename=\"notes.txt\"",
+        "The mail to ann@example.com was handed over.",
+    ] {
+        assert!(stdout.contains(expected), "{expected} in {stdout}");
+    }
+    assert!(!stdout.contains("\nBcc:"), "{stdout}");
+    assert_eq!(
+        stderr,
+        "The attachment /nowhere is not there; the mail goes without it."
+    );
+    let nothing = r#"{"to":"a@b","subject":"s","body":" ","send_empty_body":false}"#;
+    let text = r#""The body is empty: nothing is sent.""#;
+    world.check("core.sendmail", nothing, "stdout", text).await;
+}
+
+#[tokio::test]
+async fn actions_of_linux() {
+    let world = World::new().await;
+    let path = |name: &str| world.directory.path().join(name).display().to_string();
+    let (one, two, three) = (path("one"), path("two"), path("three"));
+    world
+        .run("linux.file_touch", &format!(r#"{{"file":"{one}"}}"#), "")
+        .await;
+    let pair = |from: &str, to: &str| format!(r#"{{"source":"{from}","destination":"{to}"}}"#);
+    world.run("linux.cp", &pair(&one, &two), "").await;
+    world.run("linux.mv", &pair(&two, &three), "").await;
+    world
+        .run(
+            "linux.rm",
+            &format!(r#"{{"target":"{one}","force":true}}"#),
+            "",
+        )
+        .await;
+    let exist = [&one, &two, &three].map(|path| Path::new(path).exists());
+    assert_eq!(exist, [false, false, true]);
+    let loads = world.run("linux.check_loadavg", "{}", "result").await;
+    assert_eq!(loads.as_dict().unwrap().len(), 3);
+    let own = format!(
+        r#"{{"search":"pid","criteria":"^{}$"}}"#,
+        std::process::id()
+    );
+    let found = world.run("linux.check_processes", &own, "result").await;
+    assert_eq!(found.as_list().unwrap().len(), 1, "{found:?}");
+}
+
+#[tokio::test]
+async fn examples_do_what_they_say() {
+    let world = World::new().await;
+    let expected = r#"{"greeting":"Hello, Ada!","prime":null}"#;
+    world
+        .check("examples.greet", r#"{"name":"Ada"}"#, "output", expected)
+        .await;
+    let expected = r#"{"greeting":"Hello, world!","prime":true}"#;
+    world
+        .check("examples.greet", r#"{"born":1999}"#, "output", expected)
+        .await;
+    let result = world.run("examples.fan_out", "{}", "output").await;
+    assert_eq!(result.get("primes").unwrap().to_json(), "[true,true,false]");
+    // What a command prints is data when it is JSON, as with StackStorm.
+    let disk = result.get("disk").unwrap().as_int().unwrap();
+    assert!((0..=100).contains(&disk));
+    let (outcome, result) = world
+        .try_run("examples.disk_usage", r#"{"limit":-1}"#)
+        .await;
+    assert_eq!(outcome, Outcome::Failed);
+    assert!(
+        result.to_json().contains("more than the -1%"),
+        "{}",
+        result.to_json()
+    );
+}
+
+#[tokio::test]
+async fn the_webhook_example_answers() {
+    let world = World::new().await;
+    let parameters = json::read(r#"{"url":"examples"}"#).unwrap();
+    let trigger = squall_packs::trigger_reference("core.st2.webhook", &parameters).unwrap();
+    for name in ["Grace", "a; rm -rf /"] {
+        let payload = json::read(&format!(r#"{{"headers":{{}},"body":{{"name":"{name}"}}}}"#));
+        let incoming = Incoming::new(trigger.text(), payload.unwrap());
+        world.engine.accept(incoming).await.unwrap();
+    }
+    let filter = ExecutionFilter {
+        action: Some("examples.greet".parse().unwrap()),
+        ..ExecutionFilter::default()
+    };
+    let found = world.store.executions(&filter, Page::ALL).await.unwrap();
+    assert_eq!(found.total, 1, "only a name that is one is greeted");
+    let (_, result) = world.ended(found.items[0].id()).await;
+    let output = result.get("output").unwrap();
+    assert_eq!(
+        output.get("greeting").unwrap().as_str(),
+        Some("Hello, Grace!")
+    );
+}
