@@ -13,7 +13,7 @@ use crate::plan::{After, Plan};
 
 /// The first wait after a store that did not answer; it doubles up to [`BACK_OFF_MAX`].
 const BACK_OFF: Duration = Duration::from_millis(50);
-const BACK_OFF_MAX: Duration = Duration::from_secs(5);
+pub(crate) const BACK_OFF_MAX: Duration = Duration::from_secs(5);
 
 impl Engine {
     /// Records how a process ended. `execution` is its latest state.
@@ -38,6 +38,7 @@ impl Engine {
                 // Another server took the execution over; this result may explain a side effect
                 // that happened twice.
                 tracing::warn!(id = %execution.id(), %error, "a stale result is dropped");
+                self.after_end(execution.id());
             }
         }
     }
@@ -83,7 +84,7 @@ impl Engine {
                 result: Some(crate::payload(&end.result)),
             });
             plan.then(After::Ended(execution));
-            match self.carry_out(plan).await {
+            match self.carry_out_here(plan).await {
                 Ok(()) => return,
                 Err(CommitError::Refused {
                     refusal: Refusal::Changed,
@@ -92,9 +93,16 @@ impl Engine {
                     Some(again) => end = again,
                     None => return,
                 },
+                Err(CommitError::Refused {
+                    refusal: refusal @ Refusal::Invalid(_),
+                    ..
+                }) if end.result != unstorable() => {
+                    tracing::error!(%id, %refusal, "a result cannot be stored and is replaced");
+                    end.result = unstorable();
+                }
                 Err(CommitError::Refused { refusal, .. }) => {
-                    tracing::warn!(%id, %refusal, "an end could not be recorded");
-                    return;
+                    tracing::error!(%id, %refusal, "an end could not be recorded");
+                    return self.after_end(id);
                 }
                 Err(CommitError::Store(error)) => {
                     tracing::warn!(%id, %error, "the store is away; the end is kept and tried again");
@@ -106,13 +114,17 @@ impl Engine {
     }
 
     /// The same end decided again on the record as it is now; `None` when the record has ended
-    /// already, or was taken over.
+    /// already, or was taken over. What it held here is given up then.
     pub(crate) async fn end_again(self: &Arc<Engine>, end: &ChildEnd) -> Option<ChildEnd> {
         let id = end.execution.id();
         let wanted = end.execution.progress.state.outcome()?;
         let current = loop {
             match self.store.execution(id).await {
-                Ok(current) => break current?,
+                Ok(Some(current)) => break current,
+                Ok(None) => {
+                    self.after_end(id);
+                    return None;
+                }
                 Err(error) => {
                     tracing::warn!(%id, %error, "an execution could not be read; it is tried again");
                     self.env.sleep(BACK_OFF_MAX).await;
@@ -127,17 +139,19 @@ impl Engine {
         };
         if lease != self.lease && lease != squall_model::Lease::NONE {
             tracing::warn!(%id, "another server took the execution over; its result is dropped here");
+            self.after_end(id);
             return None;
         }
         let finish = Event::Finish {
             lease,
             outcome: wanted,
         };
-        let progress = current
-            .progress
-            .clone()
-            .after(finish, self.env.now())
-            .ok()?;
+        let Ok(progress) = current.progress.clone().after(finish, self.env.now()) else {
+            // It has ended: an earlier attempt was done although its answer was lost, or somebody
+            // was quicker.
+            self.after_end(id);
+            return None;
+        };
         let execution = Arc::new(Execution {
             request: Arc::clone(&current.request),
             progress: progress.revised(),
@@ -149,4 +163,9 @@ impl Engine {
             result: end.result.clone(),
         })
     }
+}
+
+/// Stands for a result that nests too deeply to be read again.
+fn unstorable() -> Value {
+    squall_value::dict! { "error" => "the result nests too deeply to be stored" }
 }

@@ -39,6 +39,21 @@ impl From<squall_store::Error> for Error {
     }
 }
 
+impl Error {
+    /// Whether somebody else was quicker.
+    fn is_changed(&self) -> bool {
+        matches!(self, Error::Store(error) if error.refusal() == Some(&Refusal::Changed))
+    }
+
+    /// Whether the same request may be granted a little later.
+    pub(crate) fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            Error::Store(_) | Error::Conduct(ControlError::Unavailable(_))
+        )
+    }
+}
+
 /// How often a change is decided again because somebody else was quicker.
 const ATTEMPTS_MAX: usize = 16;
 
@@ -54,13 +69,35 @@ impl Engine {
         id: ExecutionId,
         by: &str,
     ) -> Result<Arc<Execution>, Error> {
+        let (engine, by) = (Arc::clone(self), by.to_owned());
+        let done = self.detached(async move { engine.cancel_here(id, &by).await });
+        done.await.unwrap_or_else(|| {
+            let reason = "the server is stopping".to_owned();
+            Err(squall_store::Error::Unavailable(reason).into())
+        })
+    }
+
+    pub(crate) async fn cancel_here(
+        self: &Arc<Engine>,
+        id: ExecutionId,
+        by: &str,
+    ) -> Result<Arc<Execution>, Error> {
         for _ in 0..ATTEMPTS_MAX {
             let running = self.running.lock().get(&id).cloned();
             if let Some(running) = running {
                 let mut current = running.execution.lock().await;
                 let still = self.running.lock().contains_key(&id);
                 if still {
-                    *current = self.cancel_running(&current).await?;
+                    match self.cancel_running(&current).await {
+                        Ok(canceling) => *current = canceling,
+                        // An earlier request was stored although its answer was lost.
+                        Err(error) if error.is_changed() => {
+                            let stored = self.store.execution(id).await?;
+                            *current = stored.ok_or(Error::Unknown(id))?;
+                            continue;
+                        }
+                        Err(error) => return Err(error),
+                    }
                     running.cancel.cancel();
                     return Ok(Arc::clone(&current));
                 }
@@ -86,10 +123,7 @@ impl Engine {
                 }
             };
             match attempt {
-                Err(Error::Store(CommitError::Refused {
-                    refusal: Refusal::Changed,
-                    ..
-                })) => {}
+                Err(error) if error.is_changed() => {}
                 other => return other,
             }
         }
@@ -148,8 +182,7 @@ impl Engine {
         if ended.request.parent.is_some() {
             plan.then(After::ChildEnded(Arc::clone(&ended), result));
         }
-        self.carry_out(plan).await?;
-        self.slots.forget(ended.id());
+        self.carry_out_here(plan).await?;
         Ok(ended)
     }
 

@@ -1,6 +1,6 @@
 //! The gates of concurrency policies: who holds which.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use parking_lot::Mutex;
 use squall_model::ExecutionId;
@@ -16,7 +16,7 @@ pub(crate) struct Gates {
 #[derive(Debug, Default)]
 struct State {
     gates: HashMap<Str, (Gate, usize)>,
-    held: HashMap<ExecutionId, Vec<Str>>,
+    held: BTreeMap<ExecutionId, Vec<Str>>,
 }
 
 /// The name of the gate that an execution with these parameters has to pass.
@@ -38,12 +38,31 @@ impl Gates {
         let mut state = self.state.lock();
         let (gate, threshold) = state.gates.entry(key.clone()).or_default();
         *threshold = limit.threshold;
+        // After the limit was raised; whoever passes now finds out when it asks again.
+        gate.open(limit.threshold);
         let admission = gate.ask(id, limit.threshold);
         let held = state.held.entry(id).or_default();
         if !held.contains(key) {
             held.push(key.clone());
         }
         admission
+    }
+
+    /// Enters one that passed the gate before this server started.
+    pub(crate) fn restore(&self, key: &Str, id: ExecutionId, limit: &Concurrency) {
+        let mut state = self.state.lock();
+        let (gate, threshold) = state.gates.entry(key.clone()).or_default();
+        *threshold = limit.threshold;
+        gate.restore(id);
+        let held = state.held.entry(id).or_default();
+        if !held.contains(key) {
+            held.push(key.clone());
+        }
+    }
+
+    /// Whoever holds a gate or waits at one.
+    pub(crate) fn holders(&self) -> Vec<ExecutionId> {
+        self.state.lock().held.keys().copied().collect()
     }
 
     /// How many hold a gate or wait at one.

@@ -15,6 +15,8 @@ pub struct Held {
     pub queued: usize,
     /// Executions that passed a concurrency policy or wait for one.
     pub gated: usize,
+    /// Executions about which something is being decided.
+    pub claimed: usize,
     /// Workflows that are kept in memory.
     pub workflows: usize,
 }
@@ -37,6 +39,7 @@ impl Engine {
             slots: self.slots.taken(),
             queued: self.slots.queued(),
             gated: self.gates.held(),
+            claimed: self.claims.count(),
             workflows: self.workflows.count(),
         }
     }

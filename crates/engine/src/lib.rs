@@ -10,6 +10,7 @@
 //! [`Spawn`] come in from outside, so that a simulation can own them.
 
 mod catalog;
+mod claims;
 mod complete;
 mod conduct;
 mod control;
@@ -119,6 +120,7 @@ pub struct Engine {
     slots: slots::Slots,
     gates: gates::Gates,
     wakes: wake::Wakes,
+    claims: Arc<claims::Claims>,
     running: Mutex<HashMap<ExecutionId, Arc<run::Running>>>,
     /// Executions whose end is on its way into the store.
     ending: Mutex<HashSet<ExecutionId>>,
@@ -159,6 +161,7 @@ impl Engine {
             definitions: Mutex::default(),
             gates: gates::Gates::default(),
             wakes: wake::Wakes::default(),
+            claims: Arc::default(),
             running: Mutex::default(),
             ending: Mutex::default(),
             workflows: conduct::Workflows::default(),

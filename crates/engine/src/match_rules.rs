@@ -124,7 +124,12 @@ impl Engine {
 
     /// Adds the enforcements of an event to a plan: one for each rule, each with one execution or
     /// the reason why there is none.
-    pub(crate) fn enforce(&self, matches: Vec<Match>, now: Timestamp, plan: &mut Plan) {
+    pub(crate) fn enforce(
+        self: &Arc<Engine>,
+        matches: Vec<Match>,
+        now: Timestamp,
+        plan: &mut Plan,
+    ) {
         for found in matches {
             let outcome = match found.answer {
                 Ok((ask, prepared)) => {
@@ -144,25 +149,35 @@ impl Engine {
     }
 
     /// Matches an event that was stored as pending: an internal one, or one left by a crash.
-    pub(crate) async fn match_pending(self: &Arc<Engine>, instance: Arc<TriggerInstance>) {
+    /// `false` when it is still pending.
+    pub(crate) async fn match_pending(self: &Arc<Engine>, instance: Arc<TriggerInstance>) -> bool {
         let now = self.env.now();
+        let id = instance.id;
         let catalog = self.catalog();
         let matches = self.match_event(&catalog, &instance);
         let mut plan = Plan::default();
         let status = TriggerInstanceStatus::Processed;
-        plan.push(Command::FinishTriggerInstance {
-            id: instance.id,
-            status,
-        });
+        plan.push(Command::FinishTriggerInstance { id, status });
         self.enforce(matches, now, &mut plan);
-        match self.carry_out(plan).await {
+        match self.carry_out_here(plan).await {
             Ok(())
             | Err(CommitError::Refused {
                 refusal: Refusal::Changed | Refusal::Missing,
                 ..
-            }) => {}
+            }) => true,
+            Err(CommitError::Refused {
+                refusal: refusal @ Refusal::Invalid(_),
+                ..
+            }) => {
+                // It would be refused for ever.
+                tracing::error!(%id, %refusal, "the answer to an event cannot be stored");
+                let status = TriggerInstanceStatus::ProcessingFailed;
+                let finish = Command::FinishTriggerInstance { id, status };
+                self.commit(vec![finish]).await.is_ok()
+            }
             Err(error) => {
-                tracing::warn!(id = %instance.id, %error, "an event was not matched; it is tried again");
+                tracing::warn!(%id, %error, "an event was not matched; it is tried again");
+                false
             }
         }
     }

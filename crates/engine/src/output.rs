@@ -115,10 +115,14 @@ async fn store_output(
             let transaction = Transaction::new(engine.env.now(), vec![append]);
             match engine.store.commit(transaction).await {
                 Ok(_) => break,
-                Err(squall_store::CommitError::Refused { refusal, .. }) => {
-                    // An earlier attempt was stored although its answer was lost.
-                    tracing::debug!(%id, %refusal, "output was stored before");
-                    break;
+                Err(squall_store::CommitError::Refused { .. }) => {
+                    match stored_output(engine, id, at, &chunks).await {
+                        // An earlier attempt was stored although its answer was lost.
+                        Stored::Same => break,
+                        // An earlier run of the same execution has printed.
+                        Stored::Other(count) => at += count,
+                        Stored::Nothing => return,
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%id, %error, "output waits for the store");
@@ -127,5 +131,34 @@ async fn store_output(
             }
         }
         at += chunks.len() as u64;
+    }
+}
+
+/// What is stored in the place that chunks were meant for.
+enum Stored {
+    /// The very same.
+    Same,
+    /// So many others.
+    Other(u64),
+    /// Nothing, so there is no place for output at all.
+    Nothing,
+}
+
+async fn stored_output(
+    engine: &Arc<Engine>,
+    id: ExecutionId,
+    at: u64,
+    chunks: &Arc<Vec<OutputChunk>>,
+) -> Stored {
+    loop {
+        match engine.store.output(id, at, chunks.len()).await {
+            Ok(stored) if stored.is_empty() => return Stored::Nothing,
+            Ok(stored) if stored == **chunks => return Stored::Same,
+            Ok(stored) => return Stored::Other(stored.len() as u64),
+            Err(error) => {
+                tracing::warn!(%id, %error, "output waits for the store");
+                engine.env.sleep(crate::ingest::RETRY).await;
+            }
+        }
     }
 }

@@ -9,6 +9,7 @@ use squall_model::{Execution, ExecutionId, Timestamp, TriggerInstanceId};
 use squall_store::Command;
 use squall_value::Value;
 
+use crate::claims::Claim;
 use crate::request::Prepared;
 
 /// Commands to commit together, and their consequences.
@@ -16,6 +17,10 @@ use crate::request::Prepared;
 pub(crate) struct Plan {
     pub(crate) commands: Vec<Command>,
     pub(crate) after: Vec<After>,
+    /// The executions about which the plan decides, until its consequences have happened.
+    pub(crate) claims: Vec<Claim>,
+    /// New executions that passed a gate: if the plan is refused they never exist.
+    pub(crate) gated: Vec<ExecutionId>,
 }
 
 /// What follows a commit.

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use squall_model::{Execution, ExecutionId, Lease, State};
+use squall_policy::PolicyKind;
 
 use crate::Engine;
 
@@ -23,13 +24,12 @@ impl Engine {
     ///
     /// When the store does not answer.
     pub async fn recover(self: &Arc<Engine>) -> Result<Recovered, squall_store::Error> {
-        let now = self.env.now();
         for server in self.store.servers().await? {
-            let dead = server.until < now || self.is_predecessor(&server);
-            if server.lease != self.lease && dead {
+            if self.is_predecessor(&server) {
                 self.store.retire_server(server.lease).await?;
             }
         }
+        self.restore_gates().await?;
         self.look_after_all().await
     }
 
@@ -39,39 +39,115 @@ impl Engine {
         self.settings.single_server && server.lease < self.lease
     }
 
+    /// Enters those that passed the gates of concurrency policies before this start. It must happen
+    /// before anybody asks a gate.
+    async fn restore_gates(self: &Arc<Engine>) -> Result<(), squall_store::Error> {
+        let catalog = self.catalog();
+        let mut after: Option<ExecutionId> = None;
+        loop {
+            let batch = self.store.unfinished(after, BATCH).await?;
+            let Some(last) = batch.last() else {
+                return Ok(());
+            };
+            after = Some(last.id());
+            for execution in &batch {
+                let waits = matches!(execution.state(), State::Requested | State::Delayed { .. });
+                let action = execution.request.action.text();
+                if waits || !catalog.is_limited(&action) {
+                    continue;
+                }
+                let parameters = self.vault.open(&execution.request.parameters);
+                for policy in catalog.policies(&action) {
+                    if let PolicyKind::Concurrency(limit) = &policy.kind {
+                        let key = crate::gates::key(policy, limit, &parameters);
+                        self.gates.restore(&key, execution.id(), limit);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The servers that are alive. The entries of others, which stopped renewing them, are retired.
+    async fn servers_alive(&self) -> Result<HashSet<Lease>, squall_store::Error> {
+        let now = self.env.now();
+        let mut alive = HashSet::new();
+        for server in self.store.servers().await? {
+            if server.lease == self.lease || server.until >= now {
+                alive.insert(server.lease);
+            } else {
+                self.store.retire_server(server.lease).await?;
+            }
+        }
+        Ok(alive)
+    }
+
     /// Looks at everything that has not ended.
     pub(crate) async fn look_after_all(
         self: &Arc<Engine>,
     ) -> Result<Recovered, squall_store::Error> {
         let mut recovered = Recovered::default();
-        let alive: HashSet<Lease> = self
-            .store
-            .servers()
-            .await?
-            .into_iter()
-            .map(|server| server.lease)
-            .collect();
+        let alive = self.servers_alive().await?;
+        let holders = self.gates.holders();
+        let mut unfinished = HashSet::new();
+        let mut workflows = Vec::new();
         let mut after: Option<ExecutionId> = None;
         loop {
             let batch = self.store.unfinished(after, BATCH).await?;
             let Some(last) = batch.last() else { break };
             after = Some(last.id());
             for execution in &batch {
-                self.look_after(execution, &alive, &mut recovered).await;
+                unfinished.insert(execution.id());
+                if is_conducted(execution.state()) {
+                    workflows.push(execution.id());
+                } else {
+                    self.look_after(execution, &alive, &mut recovered).await;
+                }
             }
         }
+        recovered.workflows = workflows.len();
+        let unfinished = Arc::new(unfinished);
+        for id in workflows {
+            self.audit_workflow(id, &unfinished);
+        }
+        self.look_after_gates(holders, &unfinished).await?;
+        recovered.matched = self.look_after_events().await?;
+        Ok(recovered)
+    }
+
+    /// Matches events that wait, and returns how many.
+    async fn look_after_events(self: &Arc<Engine>) -> Result<usize, squall_store::Error> {
+        let mut total = 0;
         loop {
             let pending = self.store.pending_trigger_instances(BATCH).await?;
-            let count = pending.len();
-            recovered.matched += count;
+            let is_last = pending.len() < BATCH;
+            let mut matched = 0;
             for instance in pending {
-                self.match_pending(instance).await;
+                matched += usize::from(self.match_pending(instance).await);
             }
-            if count < BATCH {
-                break;
+            total += matched;
+            if is_last || matched == 0 {
+                return Ok(total);
             }
         }
-        Ok(recovered)
+    }
+
+    /// Gives up the gates of those that are not there any more: they ended, or never came to be, in
+    /// a commit of which the answer was lost.
+    async fn look_after_gates(
+        self: &Arc<Engine>,
+        holders: Vec<ExecutionId>,
+        unfinished: &HashSet<ExecutionId>,
+    ) -> Result<(), squall_store::Error> {
+        for id in holders {
+            if unfinished.contains(&id) || self.claims.contains(id) {
+                continue;
+            }
+            let execution = self.store.execution(id).await?;
+            if execution.is_none_or(|execution| execution.state().is_ended()) {
+                self.leave_gates(id);
+            }
+        }
+        Ok(())
     }
 
     async fn look_after(
@@ -84,35 +160,48 @@ impl Engine {
         match execution.state() {
             State::Requested | State::Delayed { .. } | State::Scheduled => {
                 recovered.waiting += 1;
-                self.advance(id).await;
+                if !self.slots.is_waiting(id) {
+                    self.advance(id).await;
+                }
             }
             State::Running { lease } | State::Canceling { lease } if lease != Lease::NONE => {
-                let here =
-                    self.running.lock().contains_key(&id) || self.ending.lock().contains(&id);
+                // The order matters: an execution gets from one of these to the next.
+                let running = self.running.lock().get(&id).cloned();
+                let is_here = self.claims.contains(id)
+                    || running.is_some()
+                    || self.ending.lock().contains(&id);
+                if let (State::Canceling { .. }, Some(running)) = (execution.state(), running) {
+                    // The commit that says so may have had no answer.
+                    running.cancel.cancel();
+                }
                 // Ours, but without a process: the commit that put it there was thought to have
                 // failed. Nothing was started then, and nothing will end it.
-                let forgotten = lease == self.lease && !here && !self.workflows.expects(id);
-                if alive.contains(&lease) && !forgotten {
+                let is_forgotten = lease == self.lease && !is_here && !self.workflows.expects(id);
+                if alive.contains(&lease) && !is_forgotten {
                     return;
                 }
                 recovered.lost += 1;
-                let again = match self.definition(execution).await {
-                    Ok(action) => action.is_some_and(|action| action.retry_on_worker_loss),
-                    Err(_) => false,
-                };
+                let again = is_forgotten || self.may_run_again(execution).await;
                 self.abandon(execution, again).await;
             }
-            State::Running { .. }
-            | State::Canceling { .. }
-            | State::Pausing
-            | State::Paused
-            | State::Resuming
-            | State::Pending => {
-                recovered.workflows += 1;
-                self.wake_workflow(id);
-            }
-            State::Ended(_) => {}
+            _ => {}
         }
+    }
+
+    async fn may_run_again(self: &Arc<Engine>, execution: &Arc<Execution>) -> bool {
+        match self.definition(execution).await {
+            Ok(action) => action.is_some_and(|action| action.retry_on_worker_loss),
+            Err(_) => false,
+        }
+    }
+}
+
+/// Whether a conductor cares for an execution in this state.
+fn is_conducted(state: State) -> bool {
+    match state {
+        State::Running { lease } | State::Canceling { lease } => lease == Lease::NONE,
+        State::Pausing | State::Paused | State::Resuming | State::Pending => true,
+        State::Requested | State::Delayed { .. } | State::Scheduled | State::Ended(_) => false,
     }
 }
 

@@ -230,7 +230,7 @@ impl Engine {
 
     /// Makes an execution of a prepared request and lets it get as far as it can in one commit.
     pub(crate) fn place(
-        &self,
+        self: &Arc<Engine>,
         ask: Ask,
         prepared: &Arc<Prepared>,
         now: Timestamp,
@@ -272,6 +272,14 @@ impl Engine {
             progress: Progress::requested(now),
         };
         let until = ask.delay.and_then(|delay| now.checked_add(delay).ok());
+        let is_limited = self.catalog().is_limited(&action.reference.text());
+        if is_limited {
+            plan.gated.push(id);
+        }
+        // What starts and ends in this very commit needs no claim.
+        if is_limited || until.is_some() || action.nature != Nature::Immediate {
+            plan.claims.extend(self.claims.enter(id));
+        }
         let placed = self.settle(execution, prepared, until, now, plan);
         plan.push(Command::InsertExecution {
             execution: Arc::clone(&placed.execution),
@@ -282,7 +290,7 @@ impl Engine {
 
     /// Lets an execution that has not started get as far as it can, and notes what follows.
     pub(crate) fn settle(
-        &self,
+        self: &Arc<Engine>,
         mut execution: Execution,
         prepared: &Arc<Prepared>,
         until: Option<Timestamp>,
@@ -333,7 +341,7 @@ impl Engine {
 
     /// Starts an admitted execution, if its nature and the slots allow.
     fn start(
-        &self,
+        self: &Arc<Engine>,
         mut execution: Execution,
         progress: Progress,
         prepared: &Arc<Prepared>,
@@ -394,7 +402,7 @@ impl Engine {
     }
 
     /// Asks every concurrency policy of the action.
-    fn admit(&self, request: &ExecutionRequest, prepared: &Prepared) -> Verdict {
+    fn admit(self: &Arc<Engine>, request: &ExecutionRequest, prepared: &Prepared) -> Verdict {
         let catalog = self.catalog();
         let action = prepared.action.reference.as_str();
         if !catalog.is_limited(action) {
@@ -411,7 +419,7 @@ impl Engine {
                     return Verdict::Wait;
                 }
                 squall_policy::Admission::Waiting(_) => {
-                    self.gates.leave(request.id);
+                    self.leave_gates(request.id);
                     return Verdict::Cancel;
                 }
             }

@@ -10,7 +10,7 @@ use squall_value::Value;
 
 use crate::Engine;
 use crate::plan::{After, Plan};
-use crate::request::{Prepared, failure, step};
+use crate::request::{Placed, Prepared, failure, step};
 
 /// An execution that has a process here.
 #[derive(Debug)]
@@ -33,22 +33,33 @@ pub(crate) enum JobError {
 }
 
 impl Engine {
-    /// Starts the process of an execution that was committed as `running` and holds a slot.
+    /// Starts the process of an execution that was committed as `running` and holds a slot. It is
+    /// known as running when this returns.
     pub(crate) fn run(self: &Arc<Engine>, execution: Arc<Execution>, prepared: Arc<Prepared>) {
         let engine = Arc::clone(self);
-        self.spawn.spawn(Box::pin(async move {
-            engine.run_to_end(execution, prepared).await
-        }));
-    }
-
-    async fn run_to_end(self: Arc<Engine>, execution: Arc<Execution>, prepared: Arc<Prepared>) {
-        let id = execution.id();
         let (cancel, signal) = CancelSignal::new();
         let running = Arc::new(Running {
             execution: tokio::sync::Mutex::new(Arc::clone(&execution)),
             cancel,
         });
-        self.running.lock().insert(id, Arc::clone(&running));
+        self.running
+            .lock()
+            .insert(execution.id(), Arc::clone(&running));
+        self.spawn.spawn(Box::pin(async move {
+            engine
+                .run_to_end(execution, prepared, running, signal)
+                .await
+        }));
+    }
+
+    async fn run_to_end(
+        self: Arc<Engine>,
+        execution: Arc<Execution>,
+        prepared: Arc<Prepared>,
+        running: Arc<Running>,
+        signal: CancelSignal,
+    ) {
+        let id = execution.id();
         let (outcome, result) = match self.job(&execution, &prepared) {
             Err(error) => (Outcome::Failed, failure(&error)),
             Ok((runner, job)) => {
@@ -100,13 +111,18 @@ impl Engine {
         prepared: Option<Arc<Prepared>>,
     ) {
         let id = execution.id();
+        // Somebody else who advances it now sees for himself that there is a slot.
+        let Some(claim) = self.claims.enter(id) else {
+            self.slots.release();
+            return self.fill_slots();
+        };
         let prepared = match prepared {
             Some(prepared) => Some(prepared),
             None => self.prepare_again(&execution).await,
         };
         let Some(prepared) = prepared else {
             self.slots.release();
-            return;
+            return self.fill_slots();
         };
         let now = self.env.now();
         let lease = self.lease;
@@ -117,13 +133,16 @@ impl Engine {
             .after(Event::Start { lease }, now)
         else {
             self.slots.release();
-            return;
+            return self.fill_slots();
         };
         let execution = Arc::new(Execution {
             request: Arc::clone(&execution.request),
             progress: progress.revised(),
         });
-        let mut plan = Plan::default();
+        let mut plan = Plan {
+            claims: vec![claim],
+            ..Plan::default()
+        };
         plan.push(Command::RequireServer(lease));
         let execution_after = Arc::clone(&execution);
         plan.push(Command::UpdateExecution {
@@ -132,7 +151,7 @@ impl Engine {
             result: None,
         });
         plan.then(After::Run(execution_after, prepared));
-        if let Err(error) = self.carry_out(plan).await {
+        if let Err(error) = self.carry_out_here(plan).await {
             // Canceled meanwhile, or the store is away: the slow period looks again.
             tracing::debug!(%id, %error, "a queued execution did not start");
         }
@@ -141,6 +160,9 @@ impl Engine {
     /// Takes an execution that waits in the store up again: after a start, or when a policy or
     /// time lets it go.
     pub(crate) async fn advance(self: &Arc<Engine>, id: ExecutionId) {
+        let Some(claim) = self.claims.enter(id) else {
+            return;
+        };
         let execution = match self.store.execution(id).await {
             Ok(Some(execution)) => execution,
             Ok(None) => return,
@@ -154,26 +176,43 @@ impl Engine {
             State::Delayed { until } => until,
             _ => return,
         };
+        let now = self.env.now();
+        if let Some(until) = until.filter(|until| *until > now) {
+            return self.wakes.set(until, id);
+        }
         if self.slots.is_waiting(id) {
             return;
         }
         let Some(prepared) = self.prepare_again(&execution).await else {
             return;
         };
-        let now = self.env.now();
-        if until.is_some_and(|until| until > now) {
-            self.wakes.set(until.unwrap_or(now), id);
-            return;
-        }
-        let from = execution.progress.revision;
         let before = execution.progress.state;
-        let mut plan = Plan::default();
+        let mut plan = Plan {
+            claims: vec![claim],
+            ..Plan::default()
+        };
         let placed = self.settle((*execution).clone(), &prepared, None, now, &mut plan);
         if placed.execution.progress.state == before {
-            // Still waits: for a slot, which the plan's consequences remember, or for a gate.
+            // Still waits: for a slot, which the plan's consequences remember, or for a gate. It is
+            // asked once more if the gate let it pass just now.
             self.follow(plan.after);
+            for claim in plan.claims {
+                if claim.end() {
+                    self.advance_later(id);
+                }
+            }
             return;
         }
+        self.carry_out_advance(&execution, placed, plan).await;
+    }
+
+    async fn carry_out_advance(
+        self: &Arc<Engine>,
+        before: &Arc<Execution>,
+        placed: Placed,
+        mut plan: Plan,
+    ) {
+        let id = before.id();
         let execution = Arc::new(Execution {
             request: Arc::clone(&placed.execution.request),
             progress: placed.execution.progress.clone().revised(),
@@ -181,13 +220,12 @@ impl Engine {
         for after in &mut plan.after {
             after.renew(&execution);
         }
-        let result = placed.result.as_ref().map(crate::payload);
         plan.push(Command::UpdateExecution {
             execution,
-            from,
-            result,
+            from: before.progress.revision,
+            result: placed.result.as_ref().map(crate::payload),
         });
-        if let Err(error) = self.carry_out(plan).await {
+        if let Err(error) = self.carry_out_here(plan).await {
             tracing::debug!(%id, %error, "an execution did not advance; the slow period looks again");
         }
     }

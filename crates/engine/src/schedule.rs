@@ -3,27 +3,67 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use squall_model::{Execution, ExecutionId};
+use squall_model::ExecutionId;
 use squall_store::CommitError;
+use tokio::sync::oneshot;
 
 use crate::Engine;
 use crate::conduct::ChildEnd;
 use crate::plan::{After, Plan};
 
 impl Engine {
+    /// Commits a plan, and then lets its consequences happen, also when whoever asked goes away
+    /// meanwhile: a commit that is under way cannot be taken back.
+    pub(crate) async fn carry_out(self: &Arc<Engine>, plan: Plan) -> Result<(), CommitError> {
+        let is_plain = |after: &After| matches!(after, After::Ended(_));
+        if plan.claims.is_empty() && plan.gated.is_empty() && plan.after.iter().all(is_plain) {
+            return self.carry_out_here(plan).await;
+        }
+        let engine = Arc::clone(self);
+        self.detached(async move { engine.carry_out_here(plan).await })
+            .await
+            .unwrap_or_else(|| {
+                let reason = "the server is stopping".to_owned();
+                Err(squall_store::Error::Unavailable(reason).into())
+            })
+    }
+
+    /// Runs `work` to its end even if the caller is dropped. `None` when the server is torn down.
+    pub(crate) async fn detached<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (done, answer) = oneshot::channel();
+        self.spawn.spawn(Box::pin(async move {
+            // Whoever asked may have gone.
+            let _ = done.send(work.await);
+        }));
+        answer.await.ok()
+    }
+
     /// Commits a plan, and then lets its consequences happen. When the commit fails nothing
     /// happens, and what the plan had reserved is given back.
-    pub(crate) async fn carry_out(self: &Arc<Engine>, plan: Plan) -> Result<(), CommitError> {
-        match self.commit(plan.commands).await {
+    pub(crate) async fn carry_out_here(self: &Arc<Engine>, plan: Plan) -> Result<(), CommitError> {
+        let done = match self.commit(plan.commands).await {
             Ok(()) => {
                 self.follow(plan.after);
                 Ok(())
             }
             Err(error) => {
                 self.give_back(&plan.after);
+                if error.refusal().is_some() {
+                    plan.gated.into_iter().for_each(|id| self.leave_gates(id));
+                }
                 Err(error)
             }
+        };
+        for claim in plan.claims {
+            let id = claim.id();
+            if claim.end() {
+                self.advance_later(id);
+            }
         }
+        done
     }
 
     pub(crate) fn follow(self: &Arc<Engine>, after: Vec<After>) {
@@ -49,49 +89,52 @@ impl Engine {
                 }
                 After::Match(id) => self.match_later(id),
                 After::Wake(at, id) => self.wakes.set(at, id),
-                After::Ended(execution) => self.after_end(&execution),
+                After::Ended(execution) => self.after_end(execution.id()),
             }
         }
     }
 
-    /// Undoes what a plan that was not committed had reserved.
-    pub(crate) fn give_back(self: &Arc<Engine>, after: &[After]) {
-        let mut freed = false;
-        for after in after {
-            match after {
-                After::Run(execution, _) => {
-                    self.slots.release();
-                    self.gates.leave(execution.id());
-                    freed = true;
-                }
-                After::Queue(execution, _) | After::Ended(execution) => {
-                    self.gates.leave(execution.id());
-                }
-                After::Conduct(id) => drop(self.gates.leave(*id)),
-                After::ChildEnded(..) | After::Match(_) | After::Wake(..) => {}
-            }
+    /// Undoes what a plan that was not committed had reserved. Gates stay as they are unless the
+    /// plan was refused: a commit without an answer may have been done, and the slow period finds
+    /// out.
+    fn give_back(self: &Arc<Engine>, after: &[After]) {
+        let started = after
+            .iter()
+            .filter(|after| matches!(after, After::Run(..)))
+            .count();
+        for _ in 0..started {
+            self.slots.release();
         }
-        if freed {
+        if started > 0 {
             self.fill_slots();
         }
     }
 
-    /// An execution has ended: whoever waited for its place may go on.
-    fn after_end(self: &Arc<Engine>, execution: &Execution) {
-        let id = execution.id();
+    /// An execution has ended: whoever waited for its place may go on. Does no harm a second time.
+    pub(crate) fn after_end(self: &Arc<Engine>, id: ExecutionId) {
         self.ending.lock().remove(&id);
+        self.slots.forget(id);
+        self.leave_gates(id);
+    }
+
+    /// Gives up the gates of an execution, and tells those who pass them now.
+    pub(crate) fn leave_gates(self: &Arc<Engine>, id: ExecutionId) {
         for admitted in self.gates.leave(id) {
-            let engine = Arc::clone(self);
-            self.spawn
-                .spawn(Box::pin(async move { engine.advance(admitted).await }));
+            self.advance_later(admitted);
         }
+    }
+
+    pub(crate) fn advance_later(self: &Arc<Engine>, id: ExecutionId) {
+        let engine = Arc::clone(self);
+        self.spawn
+            .spawn(Box::pin(async move { engine.advance(id).await }));
     }
 
     fn match_later(self: &Arc<Engine>, id: squall_model::TriggerInstanceId) {
         let engine = Arc::clone(self);
         self.spawn.spawn(Box::pin(async move {
             match engine.store.trigger_instance(id).await {
-                Ok(Some(instance)) => engine.match_pending(instance).await,
+                Ok(Some(instance)) => drop(engine.match_pending(instance).await),
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(%id, %error, "an event could not be read; the slow period looks again");

@@ -1,7 +1,6 @@
 //! What has to be looked at again at a certain time.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 
 use parking_lot::Mutex;
 use squall_model::{ExecutionId, Timestamp};
@@ -11,7 +10,7 @@ use tokio::sync::Notify;
 /// slow period finds what this forgot.
 #[derive(Debug, Default)]
 pub(crate) struct Wakes {
-    heap: Mutex<BinaryHeap<Reverse<(Timestamp, ExecutionId)>>>,
+    times: Mutex<BTreeSet<(Timestamp, ExecutionId)>>,
     changed: Notify,
 }
 
@@ -19,9 +18,9 @@ impl Wakes {
     /// Remembers to look at `id` at `at`.
     pub(crate) fn set(&self, at: Timestamp, id: ExecutionId) {
         let earliest = {
-            let mut heap = self.heap.lock();
-            heap.push(Reverse((at, id)));
-            heap.peek().is_some_and(|Reverse((first, _))| *first == at)
+            let mut times = self.times.lock();
+            // The slow period sets the same times again and again.
+            times.insert((at, id)) && times.first().is_some_and(|(first, _)| *first == at)
         };
         if earliest {
             self.changed.notify_one();
@@ -30,15 +29,15 @@ impl Wakes {
 
     /// The earliest time, if there is one.
     pub(crate) fn next(&self) -> Option<Timestamp> {
-        self.heap.lock().peek().map(|Reverse((at, _))| *at)
+        self.times.lock().first().map(|(at, _)| *at)
     }
 
     /// Takes out what is due.
     pub(crate) fn due(&self, now: Timestamp) -> Vec<ExecutionId> {
-        let mut heap = self.heap.lock();
+        let mut times = self.times.lock();
         let mut due = Vec::new();
-        while heap.peek().is_some_and(|Reverse((at, _))| *at <= now) {
-            due.extend(heap.pop().map(|Reverse((_, id))| id));
+        while times.first().is_some_and(|(at, _)| *at <= now) {
+            due.extend(times.pop_first().map(|(_, id)| id));
         }
         due
     }

@@ -264,7 +264,12 @@ fn in_its_place(execution: &Execution, records: &Records, problems: &mut Vec<Str
     if over.is_some_and(|over| execution.request.requested > over) {
         problems.push(format!("{id} began after {} had ended", parent.id()));
     }
-    if over < execution.progress.ended {
+    // One that failed leaves what runs beside the failed task to its end.
+    let waits = matches!(
+        parent.state().outcome(),
+        Some(Outcome::Succeeded | Outcome::Canceled)
+    );
+    if waits && over < execution.progress.ended {
         problems.push(format!("{} ended before its task {id}", parent.id()));
     }
 }

@@ -31,8 +31,7 @@ pub(crate) fn draw(chance: &Chance, number: usize) -> String {
     for (index, next) in tasks.iter().enumerate() {
         let _ = writeln!(text, "  t{index}:");
         if above[index] > 1 && chance.per_mille(700) {
-            let join = if chance.per_mille(700) { "all" } else { "1" };
-            let _ = writeln!(text, "    join: {join}");
+            text.push_str("    join: all\n");
         }
         body(chance, number, &mut text);
         if !next.is_empty() {

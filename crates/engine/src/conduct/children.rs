@@ -1,7 +1,7 @@
 //! What the conductor leaves to its host: which execution carries out which task, and what items
 //! have returned so far. Kept as notes between the conductor's own pieces.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use squall_model::{Execution, ExecutionId, Timestamp};
@@ -29,7 +29,8 @@ pub(super) enum Note {
 /// The host's part of a workflow's state.
 #[derive(Debug, Default)]
 pub(super) struct Children {
-    active: HashMap<ExecutionId, Place>,
+    /// In the order of their start, so that what is done about all of them has an order.
+    active: BTreeMap<ExecutionId, Place>,
     items: HashMap<(Str, usize), Items>,
     /// The latest finished run of each task, when the workflow's text asks for such records.
     records: Option<HashMap<(Str, usize), Value>>,

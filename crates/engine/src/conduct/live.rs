@@ -110,6 +110,11 @@ impl Live {
         (inbox.items.is_empty(), inbox.over)
     }
 
+    /// The workflow is under way.
+    pub(super) fn begin(&self) {
+        self.inbox.lock().over = false;
+    }
+
     /// The workflow has ended.
     pub(super) fn end(&self) {
         self.inbox.lock().over = true;

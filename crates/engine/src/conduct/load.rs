@@ -66,6 +66,10 @@ impl Engine {
         };
         loaded.depth = self.depth(&execution).await?;
         self.reconcile(live, &mut loaded).await?;
+        let deadlines = loaded.children.active().map(|(_, place)| place.deadline);
+        for deadline in deadlines.chain([execution.progress.deadline]).flatten() {
+            self.wakes.set(deadline, id);
+        }
         Ok(Some(loaded))
     }
 
@@ -204,19 +208,29 @@ impl Engine {
         }
         let active: Vec<ExecutionId> = loaded.children.active().map(|(id, _)| *id).collect();
         for id in active {
-            let Some(execution) = self.store.execution(id).await? else {
-                continue;
-            };
-            if execution.state().is_ended() {
-                let result = self.result_value(id).await?;
-                live.deliver(Inbound::Ended(ChildEnd {
-                    execution,
-                    from: None,
-                    result,
-                }));
+            if let Some(end) = self.end_of(id).await? {
+                live.deliver(Inbound::Ended(end));
             }
         }
         Ok(())
+    }
+
+    /// The end of an execution, if the store has it.
+    pub(super) async fn end_of(
+        &self,
+        id: ExecutionId,
+    ) -> Result<Option<ChildEnd>, squall_store::Error> {
+        let execution = self.store.execution(id).await?;
+        let Some(execution) = execution.filter(|execution| execution.state().is_ended()) else {
+            return Ok(None);
+        };
+        let result = self.result_value(id).await?;
+        let from = None;
+        Ok(Some(ChildEnd {
+            execution,
+            from,
+            result,
+        }))
     }
 
     async fn restore_records(

@@ -14,7 +14,7 @@ mod tasks;
 mod turn;
 mod world;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -63,6 +63,9 @@ type Reply = oneshot::Sender<Result<Arc<Execution>, ControlError>>;
 pub(crate) enum Inbound {
     /// It begins, or shall look whether there is something to do.
     Look,
+    /// It shall make sure that it knows what has become of its tasks: none of them is under way
+    /// that is not among these.
+    Audit(Arc<HashSet<ExecutionId>>),
     /// A task's execution ended.
     Ended(ChildEnd),
     /// A task's execution, a workflow itself, has paused or goes on.
@@ -95,9 +98,13 @@ impl Workflows {
         self.live.lock().len()
     }
 
-    fn get(&self, id: ExecutionId) -> Arc<Live> {
-        let mut live = self.live.lock();
-        Arc::clone(live.entry(id).or_insert_with(|| Arc::new(Live::new(id))))
+    /// Adds to a workflow's inbox. Gives the workflow when nobody takes its turns, and the caller
+    /// must see to it.
+    fn deliver(&self, id: ExecutionId, inbound: Inbound) -> Option<Arc<Live>> {
+        // Under the lock, or it could be forgotten before it has what was delivered.
+        let mut all = self.live.lock();
+        let live = all.entry(id).or_insert_with(|| Arc::new(Live::new(id)));
+        live.deliver(inbound).then(|| Arc::clone(live))
     }
 
     /// Ends a run of turns if nothing has arrived meanwhile, and forgets a workflow that has ended.
@@ -122,6 +129,16 @@ impl Engine {
         self.deliver(id, Inbound::Look);
     }
 
+    /// A workflow shall make sure that it knows what has become of its tasks; `unfinished` are all
+    /// executions that have not ended.
+    pub(crate) fn audit_workflow(
+        self: &Arc<Engine>,
+        id: ExecutionId,
+        unfinished: &Arc<HashSet<ExecutionId>>,
+    ) {
+        self.deliver(id, Inbound::Audit(Arc::clone(unfinished)));
+    }
+
     /// A deadline of a workflow may have passed.
     pub(crate) fn workflow_is_due(self: &Arc<Engine>, id: ExecutionId) {
         self.deliver(id, Inbound::Due);
@@ -140,8 +157,7 @@ impl Engine {
     }
 
     pub(crate) fn deliver(self: &Arc<Engine>, id: ExecutionId, inbound: Inbound) {
-        let live = self.workflows.get(id);
-        if live.deliver(inbound) {
+        if let Some(live) = self.workflows.deliver(id, inbound) {
             let engine = Arc::clone(self);
             self.spawn
                 .spawn(Box::pin(async move { engine.take_turns(live).await }));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use squall_model::{Event, Execution, ExecutionId, Lease, Outcome, Progress, State, Timestamp};
-use squall_store::{Command, CommitError};
+use squall_store::{Command, CommitError, Refusal};
 use squall_value::{Str, Value, dict};
 use squall_workflow::{Status, TaskEvent};
 
@@ -35,7 +35,10 @@ impl Engine {
         let mut guard = live.state.lock().await;
         if guard.is_none() {
             match self.load_workflow(live).await {
-                Ok(Some(loaded)) => *guard = Some(loaded),
+                Ok(Some(loaded)) => {
+                    live.begin();
+                    *guard = Some(loaded);
+                }
                 Ok(None) => return self.turn_away(live, inbox).await,
                 Err(LoadError::Broken { execution, reason }) => {
                     self.fail_workflow(&execution, &reason).await;
@@ -53,9 +56,10 @@ impl Engine {
         let Some(loaded) = guard.as_mut() else { return };
         let mut turn = Turn::default();
         let mut kept = Vec::new();
-        for inbound in inbox {
+        for inbound in self.with_audits(loaded, inbox).await {
             kept.extend(self.take_in(loaded, inbound, &mut turn));
         }
+        tell_items(loaded);
         self.start_tasks(loaded, &mut turn);
         let end = self.settle_workflow(loaded, &mut turn);
         self.append_pieces(loaded, &mut turn);
@@ -63,10 +67,36 @@ impl Engine {
             Ok(()) => self.after_turn(live, loaded, turn, end),
             Err(error) => {
                 // What is in memory may not be what is stored: read it again.
+                let execution = Arc::clone(&loaded.execution);
                 *guard = None;
+                if let Some(refusal @ Refusal::Invalid(_)) = error.refusal() {
+                    // The same turn would be refused for ever.
+                    self.fail_workflow(&execution, &refusal.to_string()).await;
+                }
                 self.after_failed_turn(live, kept, turn, error).await;
             }
         }
+    }
+
+    /// Adds to what arrived the ends that nobody told, where somebody asks for them.
+    async fn with_audits(&self, loaded: &Loaded, mut inbox: Vec<Inbound>) -> Vec<Inbound> {
+        let mut found = Vec::new();
+        for inbound in &inbox {
+            let Inbound::Audit(unfinished) = inbound else {
+                continue;
+            };
+            let active = loaded.children.active().map(|(id, _)| *id);
+            for id in active.filter(|id| !unfinished.contains(id)) {
+                match self.end_of(id).await {
+                    Ok(end) => found.extend(end.map(Inbound::Ended)),
+                    Err(error) => {
+                        tracing::warn!(%id, %error, "a task could not be read; the slow period looks again");
+                    }
+                }
+            }
+        }
+        inbox.extend(found);
+        inbox
     }
 
     /// Tells the conductor what arrived. Gives back what must be delivered again if the turn fails.
@@ -78,6 +108,11 @@ impl Engine {
     ) -> Option<Inbound> {
         match inbound {
             Inbound::Look => Some(Inbound::Look),
+            Inbound::Audit(_) => {
+                self.take_deadlines(loaded, turn);
+                self.repeat_requests(loaded, turn);
+                None
+            }
             Inbound::Ended(end) => {
                 self.child_has_ended(loaded, &end, turn);
                 Some(Inbound::Ended(end))
@@ -104,7 +139,8 @@ impl Engine {
     fn child_has_ended(self: &Arc<Engine>, loaded: &mut Loaded, end: &ChildEnd, turn: &mut Turn) {
         let id = end.execution.id();
         let Some(place) = loaded.children.place(id).cloned() else {
-            // Told before: its end was in a turn of which the answer was lost.
+            // Told before: its end was in a turn of which the answer was lost, or arrived twice.
+            turn.plan.then(After::Ended(Arc::clone(&end.execution)));
             return;
         };
         if let Some(from) = end.from {
@@ -180,6 +216,16 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Asks the tasks again for what the workflow was asked: the first request may be lost.
+    fn repeat_requests(self: &Arc<Engine>, loaded: &Loaded, turn: &mut Turn) {
+        let active = loaded.children.active().map(|(id, _)| *id);
+        match loaded.conductor.status() {
+            Status::Canceling => turn.cancels.extend(active),
+            Status::Pausing => turn.controls.extend(active.map(|id| (id, Control::Pause))),
+            _ => {}
+        }
     }
 
     fn take_deadlines(self: &Arc<Engine>, loaded: &mut Loaded, turn: &mut Turn) {
@@ -357,7 +403,7 @@ impl Engine {
 
     async fn commit_turn(self: &Arc<Engine>, turn: &mut Turn) -> Result<(), CommitError> {
         let plan = std::mem::take(&mut turn.plan);
-        self.carry_out(plan).await
+        self.carry_out_here(plan).await
     }
 
     fn after_turn(
@@ -371,15 +417,8 @@ impl Engine {
             // Whoever asked may have gone.
             let _ = reply.send(answer.map(|()| Arc::clone(&loaded.execution)));
         }
-        for id in turn.cancels {
-            let engine = Arc::clone(self);
-            self.spawn.spawn(Box::pin(async move {
-                if let Err(error) = engine.cancel(id, "its workflow").await {
-                    tracing::debug!(%id, %error, "a task was not canceled");
-                }
-            }));
-        }
-        for (id, control) in turn.controls {
+        let cancels = turn.cancels.into_iter().map(|id| (id, Control::Cancel));
+        for (id, control) in cancels.chain(turn.controls) {
             let engine = Arc::clone(self);
             self.spawn
                 .spawn(Box::pin(async move { engine.pass_on(id, control).await }));
@@ -406,15 +445,27 @@ impl Engine {
         }
     }
 
-    /// Pauses or resumes a child, if it is a workflow.
+    /// Cancels a child; pauses or resumes it, if it is a workflow.
     async fn pass_on(self: Arc<Engine>, id: ExecutionId, control: Control) {
-        let done = match control {
-            Control::Pause => self.pause(id).await,
-            Control::Resume => self.resume(id).await,
-            Control::Cancel => self.cancel(id, "its workflow").await,
-        };
-        if let Err(error) = done {
-            tracing::debug!(%id, %error, "a task takes no such request");
+        let mut wait = crate::ingest::RETRY;
+        loop {
+            let done = match control {
+                Control::Pause => self.pause(id).await,
+                Control::Resume => self.resume(id).await,
+                Control::Cancel => self.cancel_here(id, "its workflow").await,
+            };
+            match done {
+                Ok(_) => return,
+                Err(error) if error.is_temporary() => {
+                    tracing::warn!(%id, %error, "a request to a task is made again");
+                    self.env.sleep(wait).await;
+                    wait = (wait * 2).min(crate::complete::BACK_OFF_MAX);
+                }
+                Err(error) => {
+                    tracing::debug!(%id, %error, "a task takes no such request");
+                    return;
+                }
+            }
         }
     }
 
@@ -429,7 +480,7 @@ impl Engine {
         for (reply, _) in turn.replies {
             let _ = reply.send(Err(ControlError::Unavailable(error.to_string())));
         }
-        if error.refusal().is_none() {
+        if error.refusal() != Some(&Refusal::Changed) {
             self.env.sleep(crate::ingest::RETRY).await;
         }
         for inbound in kept {
@@ -455,10 +506,10 @@ impl Engine {
             match inbound {
                 Inbound::Ended(end) => self.commit_end_alone(end).await,
                 Inbound::Control(_, reply) => {
-                    let reason = "the workflow has ended".to_owned();
+                    let reason = "the workflow has not begun, or has ended".to_owned();
                     let _ = reply.send(Err(ControlError::Refused(reason)));
                 }
-                Inbound::Look | Inbound::Changed(_) | Inbound::Due => {}
+                Inbound::Look | Inbound::Audit(_) | Inbound::Changed(_) | Inbound::Due => {}
             }
         }
     }
@@ -480,6 +531,19 @@ impl Engine {
             progress,
         };
         self.commit_end(from, ended, result).await;
+    }
+}
+
+/// A task that was canceled or paused takes the whole workflow along; tasks with items must be told,
+/// or they would wait for items that nobody starts any more.
+fn tell_items(loaded: &mut Loaded) {
+    let request = match loaded.conductor.status() {
+        Status::Canceling => Status::Canceled,
+        Status::Pausing => Status::Paused,
+        _ => return,
+    };
+    if let Err(refusal) = loaded.conductor.request_status(request) {
+        tracing::debug!(%refusal, "the conductor takes no such request");
     }
 }
 
