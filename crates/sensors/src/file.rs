@@ -1,15 +1,15 @@
 //! Lines of a file: an event for every line that is added.
 //!
-//! The position is the file itself (its inode) and how far it was read. A file that was renamed is
-//! read to its end before the one that took its place is begun, also when that happened while
-//! nobody looked, as long as it is still in the same directory. A file that was cut short is read
-//! from its beginning. A line counts once its end is written.
+//! The position is the file itself (its inode and birth) and how far it was read. A file that was
+//! renamed is read to its end before the one that took its place is begun, also when that happened
+//! while nobody looked, as long as it is still in the same directory. A file that was cut short is
+//! read from its beginning. A line counts once its end is written.
 
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 use std::{fs, fs::File};
 
 use async_trait::async_trait;
@@ -60,24 +60,51 @@ pub enum Error {
     Dispatch(#[from] DispatchError),
 }
 
+/// Which file a name stands for. File systems give the number of a removed file to the next one,
+/// so the time of its birth belongs to it; 0 where the file system does not keep that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Identity {
+    inode: u64,
+    /// Nanoseconds since 1970.
+    born: u128,
+}
+
+impl Identity {
+    fn of(metadata: &fs::Metadata) -> Identity {
+        let born = metadata.created().ok();
+        let born = born.and_then(|born| born.duration_since(UNIX_EPOCH).ok());
+        Identity {
+            inode: metadata.ino(),
+            born: born.map_or(0, |born| born.as_nanos()),
+        }
+    }
+}
+
 /// How far which file was read; no file yet when the inode is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Place {
-    inode: u64,
+    file: Identity,
     offset: u64,
 }
 
 impl Place {
     fn to_value(self) -> Value {
-        // As texts: both may be larger than JSON's safe numbers.
-        dict! { "inode" => self.inode.to_string(), "offset" => self.offset.to_string() }
+        // As texts: they may be larger than JSON's safe numbers.
+        dict! {
+            "inode" => self.file.inode.to_string(),
+            "born" => self.file.born.to_string(),
+            "offset" => self.offset.to_string(),
+        }
     }
 
     fn from_value(value: &Value) -> Option<Place> {
-        let number = |name| value.get(name)?.as_str()?.parse().ok();
+        let text = |name| value.get(name)?.as_str();
         Some(Place {
-            inode: number("inode")?,
-            offset: number("offset")?,
+            file: Identity {
+                inode: text("inode")?.parse().ok()?,
+                born: text("born")?.parse().ok()?,
+            },
+            offset: text("offset")?.parse().ok()?,
         })
     }
 }
@@ -237,7 +264,7 @@ fn open(path: &Path) -> io::Result<Option<(File, Place)>> {
         ));
     }
     let end = Place {
-        inode: metadata.ino(),
+        file: Identity::of(&metadata),
         offset: metadata.len(),
     };
     Ok(Some((file, end)))
@@ -260,10 +287,10 @@ struct Found {
 /// Reads on from `place`.
 fn read(path: &Path, place: Place) -> io::Result<Found> {
     let current = open(path)?;
-    let inode_now = current.as_ref().map_or(0, |(_, end)| end.inode);
-    if place.inode != 0 && place.inode != inode_now {
+    let named = current.as_ref().map(|(_, end)| end.file);
+    if place.file.inode != 0 && Some(place.file) != named {
         // Another file has its name now, or none has: the rest of the old one comes first.
-        if let Some((file, end)) = renamed(path, place.inode)? {
+        if let Some((file, end)) = renamed(path, place.file)? {
             let lines = lines(file, place, end)?;
             if !lines.is_empty() {
                 let next = lines.last().map_or(place, |line| line.end);
@@ -290,9 +317,9 @@ fn read(path: &Path, place: Place) -> io::Result<Found> {
             is_all: true,
         });
     };
-    let is_same = place.inode == end.inode && place.offset <= end.offset;
+    let is_same = place.file == end.file && place.offset <= end.offset;
     let from = Place {
-        inode: end.inode,
+        file: end.file,
         offset: if is_same { place.offset } else { 0 },
     };
     let lines = lines(file, from, end)?;
@@ -305,8 +332,8 @@ fn read(path: &Path, place: Place) -> io::Result<Found> {
     })
 }
 
-/// The file with this inode in the directory of `path`.
-fn renamed(path: &Path, inode: u64) -> io::Result<Option<(File, Place)>> {
+/// The file with another name in the directory of `path`.
+fn renamed(path: &Path, wanted: Identity) -> io::Result<Option<(File, Place)>> {
     let Some(directory) = path.parent() else {
         return Ok(None);
     };
@@ -316,9 +343,9 @@ fn renamed(path: &Path, inode: u64) -> io::Result<Option<(File, Place)>> {
     for entry in entries.take(SIBLINGS_MAX).filter_map(Result::ok) {
         let is_it = entry
             .metadata()
-            .is_ok_and(|it| it.is_file() && it.ino() == inode);
+            .is_ok_and(|it| it.is_file() && Identity::of(&it) == wanted);
         if is_it && let Some((file, end)) = open(&entry.path())? {
-            return Ok((end.inode == inode).then_some((file, end)));
+            return Ok((end.file == wanted).then_some((file, end)));
         }
     }
     Ok(None)

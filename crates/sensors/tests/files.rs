@@ -252,6 +252,17 @@ async fn a_file_that_comes_later_is_read_from_its_beginning() {
 }
 
 #[tokio::test]
+async fn a_file_in_the_place_of_a_removed_one_is_a_new_one() {
+    let lab = Lab::new();
+    lab.write("d/log", "one\ntwo\n");
+    lab.look_file().await;
+    // The new file may get the number of the old one, and is as long.
+    fs::remove_file(lab.path("d/log")).unwrap();
+    lab.write("d/log", "1\n2\n3\n4\n");
+    assert_eq!(lab.look_file().await, ["1", "2", "3", "4"]);
+}
+
+#[tokio::test]
 async fn long_lines_are_cut_and_many_lines_are_all_read() {
     let lab = Lab::new();
     lab.write("d/log", "");

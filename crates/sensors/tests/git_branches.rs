@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use common::{MemorySink, fake_env, run};
 use expect_test::{Expect, expect};
+use squall_sensors::Source;
 use squall_sensors::git::{Limits, Pattern, RepositorySource, RepositorySpec};
 use squall_value::{Value, json};
 
@@ -113,6 +114,21 @@ async fn a_repository_begins_without_a_past_and_tells_every_move_once() {
         {"repository":"infra","branch":"main","before":"first","after":"third","forced":false,"commits_truncated":false,"commits":[{"id":"third","author":"Ada","email":"ada@example.com","message":"third","timestamp":"2026-01-02T03:04:05Z"},{"id":"second","author":"Ada","email":"ada@example.com","message":"second","timestamp":"2026-01-02T03:04:05Z"}],"files_truncated":false,"files":[{"path":"README","status":"modified"},{"path":"a.yaml","status":"added"},{"path":"b.txt","status":"added"}],"contents":{"a.yaml":{"before":null,"after":"a: 2\n"}}}
     "#]]).await;
     check(&lab, expect![""]).await;
+}
+
+#[tokio::test]
+async fn a_push_to_a_local_repository_makes_a_look() {
+    let lab = Lab::new();
+    // The time of this world stands still, so only the system can make the second look.
+    let mut source = lab.source("mirror", Limits::default());
+    source.step().await.unwrap();
+    lab.commit("second", &[]);
+    lab.git(&["push", "-q", "origin", "HEAD:main"]);
+    while lab.sink.events().is_empty() {
+        source.step().await.unwrap();
+    }
+    let after = lab.sink.events()[0].payload.get("after").cloned();
+    assert_eq!(after, Some(Value::from(lab.git(&["rev-parse", "HEAD"]))));
 }
 
 #[tokio::test]
