@@ -7,8 +7,8 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use squall_env::fresh_id;
 use squall_model::{
-    Document, DocumentKind, Execution, RawId, Timestamp, TriggerInstance, TriggerInstanceId,
-    TriggerInstanceStatus, TriggerRef,
+    Document, DocumentKind, Execution, RawId, Timestamp, TriggerInstance, TriggerInstanceStatus,
+    TriggerRef,
 };
 use squall_packs::{Definition, Files, Loaded};
 use squall_store::{Command, CommitError, DocumentFilter, Page, Refusal};
@@ -169,10 +169,9 @@ impl Engine {
         }
         let ids: Vec<_> = events.iter().map(|event| event.id).collect();
         let events = events.into_iter().map(|event| {
-            let id = event.id;
             (
                 Command::InsertTriggerInstance(Arc::new(event)),
-                Applied::Event(id),
+                Applied::Event,
             )
         });
         applied.extend(events);
@@ -342,7 +341,7 @@ impl Engine {
                 (Applied::Deleted(DocumentKind::Key, key), _) => self.datastore.remove(key),
                 (Applied::Put(document), Some(catalog)) => catalog.put(document, &self.runners),
                 (Applied::Deleted(kind, key), Some(catalog)) => catalog.remove(*kind, key),
-                (Applied::Event(_), _) | (_, None) => {}
+                (Applied::Event, _) | (_, None) => {}
             }
         }
         if let Some(catalog) = catalog {
@@ -487,7 +486,7 @@ impl Engine {
 enum Applied {
     Put(Arc<Document>),
     Deleted(DocumentKind, Str),
-    Event(TriggerInstanceId),
+    Event,
 }
 
 impl Applied {
@@ -495,7 +494,7 @@ impl Applied {
         match self {
             Applied::Put(document) => Some(document.kind),
             Applied::Deleted(kind, _) => Some(*kind),
-            Applied::Event(_) => None,
+            Applied::Event => None,
         }
     }
 }
