@@ -24,4 +24,5 @@ pub use expressions::{
     Expressions, context_references, convert_jinja_to_raw_block, is_jinja_expression,
 };
 pub use scope::{Context, CurrentTask, Host, HostError, KeyScope, Limits, Scope, Undefined};
+pub use squall_yaql::{Flags, Regex};
 pub use statement::Statement;

@@ -85,6 +85,10 @@ impl squall_yaql::Host for Host<'_> {
         Some(self.scope.host().random())
     }
 
+    fn is_out_of_time(&self) -> bool {
+        self.scope.host().is_out_of_time()
+    }
+
     fn call(&self, number: u32, call: &mut Call<'_, '_>) -> Result<Value, squall_yaql::Error> {
         let function = jinja::functions()
             .nth(number as usize)

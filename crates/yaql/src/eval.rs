@@ -97,7 +97,8 @@ impl<'e> Evaluation<'e> {
         self.until_interrupt -= 1;
         if self.until_interrupt == 0 {
             self.until_interrupt = INTERRUPT_STEPS;
-            if self.budget.interrupt.as_ref().is_some_and(|stop| stop()) {
+            let stops = self.budget.interrupt.as_ref().is_some_and(|stop| stop());
+            if stops || self.host.is_out_of_time() {
                 return Err(Error::interrupted());
             }
         }

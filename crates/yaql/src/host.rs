@@ -27,6 +27,12 @@ pub trait Host {
         None
     }
 
+    /// Asked every few thousand steps: `true` ends the evaluation with a limit error. The place for
+    /// a wall clock that belongs to the host.
+    fn is_out_of_time(&self) -> bool {
+        false
+    }
+
     /// Carries out a function that was registered as [`Body::Host`](crate::Body::Host).
     ///
     /// # Errors

@@ -100,6 +100,6 @@ pub use iterator::{Iter, Ordering};
 pub use lambda::Lambda;
 pub use library::{Body, Kind, Library, Native};
 pub use limits::{Budget, Interrupt, Options};
-pub use regex::{Flags, Regex};
+pub use regex::{Flags, Regex, Spans};
 pub use signature::SignatureError;
 pub use value::{Dict, Key, Map, NESTING_MAX, Sequence, Set, Value, View, ViewKind, WEIGHT_MAX};

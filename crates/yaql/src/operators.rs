@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::eval::Evaluation;
 use crate::iterator::{Iter, VALUE_BYTES};
 use crate::number::{Arithmetic, Number, arithmetic, compare};
-use crate::regex::Regex;
+use crate::regex::{Flags, Regex};
 use crate::value::{Dict, Sequence, Set, Value, ViewKind};
 
 fn no_match(operator: Operator) -> Error {
@@ -407,7 +407,9 @@ fn matches(
 ) -> Result<bool, Error> {
     match (left, right) {
         (Value::String(text), Value::Regex(regex)) => regex.is_match(ev, text),
-        (Value::String(text), Value::String(pattern)) => Regex::cached(pattern)?.is_match(ev, text),
+        (Value::String(text), Value::String(pattern)) => {
+            Regex::cached(pattern, Flags::default())?.is_match(ev, text)
+        }
         _ => Err(no_match(operator)),
     }
 }

@@ -24,6 +24,9 @@ pub(crate) struct Translated {
 /// How deep groups may nest.
 const GROUPS_MAX: usize = 100;
 
+/// The longest pattern.
+const PATTERN_BYTES_MAX: usize = 64 << 10;
+
 /// The most repetitions that may be counted.
 const REPEAT_MAX: u64 = 1000;
 
@@ -32,29 +35,30 @@ pub(crate) fn translate(
     flags: Flags,
     line_end: LineEnd,
 ) -> Result<Translated, Error> {
+    if pattern.len() > PATTERN_BYTES_MAX {
+        return Err(Error::regex(format!(
+            "the pattern is longer than {PATTERN_BYTES_MAX} bytes"
+        )));
+    }
     let mut translator = Translator {
         chars: pattern.chars().collect(),
         at: 0,
         out: String::with_capacity(pattern.len() + 8),
         groups: Vec::new(),
-        multi_line: flags.multi_line,
-        verbose: false,
+        captures: 0,
+        modes: Modes {
+            multi_line: flags.multi_line,
+            ..Modes::default()
+        },
         line_end,
         has_line_end: false,
         has_named_groups: false,
     };
-    let letters = [
-        (flags.ignore_case, 'i'),
-        (flags.multi_line, 'm'),
-        (flags.dot_all, 's'),
-    ];
-    let letters: String = letters
-        .iter()
-        .filter(|(set, _)| *set)
-        .map(|(_, c)| *c)
-        .collect();
-    if !letters.is_empty() {
-        let _ = write!(translator.out, "(?{letters})");
+    match (flags.ignore_case, flags.dot_all) {
+        (true, true) => translator.out.push_str("(?is)"),
+        (true, false) => translator.out.push_str("(?i)"),
+        (false, true) => translator.out.push_str("(?s)"),
+        (false, false) => {}
     }
     translator.run()?;
     Ok(Translated {
@@ -68,13 +72,24 @@ struct Translator {
     chars: Vec<char>,
     at: usize,
     out: String,
-    /// Positions of the groups that are open.
-    groups: Vec<usize>,
-    multi_line: bool,
-    verbose: bool,
+    /// Positions of the groups that are open, and the modes outside of each.
+    groups: Vec<(usize, Modes)>,
+    /// How many groups that capture have begun.
+    captures: usize,
+    modes: Modes,
     line_end: LineEnd,
     has_line_end: bool,
     has_named_groups: bool,
+}
+
+/// The flags that are acted on here; `i` and `s` are left to the engine.
+#[derive(Clone, Copy, Default)]
+struct Modes {
+    multi_line: bool,
+    /// White space and comments don't count.
+    verbose: bool,
+    /// `\w` and its kind are ASCII.
+    ascii: bool,
 }
 
 /// What stands before a quantifier.
@@ -83,6 +98,14 @@ enum Before {
     Nothing,
     Item,
     Repeat,
+}
+
+fn engine_flags([set, clear]: &[String; 2]) -> String {
+    if clear.is_empty() {
+        set.clone()
+    } else {
+        format!("{set}-{clear}")
+    }
 }
 
 fn bad(message: &str, position: usize) -> Error {
@@ -110,9 +133,10 @@ impl Translator {
                 '[' => self.class(position)?,
                 '(' => self.open_group(position)?,
                 ')' => {
-                    if self.groups.pop().is_none() {
+                    let Some((_, modes)) = self.groups.pop() else {
                         return Err(bad("unbalanced parenthesis", position));
-                    }
+                    };
+                    self.modes = modes;
                     self.out.push(')');
                     Before::Item
                 }
@@ -121,7 +145,8 @@ impl Translator {
                     Before::Nothing
                 }
                 '^' => {
-                    self.out.push('^');
+                    let text = if self.modes.multi_line { "(?m:^)" } else { "^" };
+                    self.out.push_str(text);
                     Before::Nothing
                 }
                 '$' => self.dollar(),
@@ -132,13 +157,13 @@ impl Translator {
                     self.out.push(c);
                     Before::Item
                 }
-                '#' if self.verbose => {
+                '#' if self.modes.verbose => {
                     while self.peek().is_some_and(|c| c != '\n') {
                         self.at += 1;
                     }
                     before
                 }
-                c if self.verbose && c.is_ascii_whitespace() => before,
+                c if self.modes.verbose && c.is_ascii_whitespace() => before,
                 '.' => {
                     self.out.push('.');
                     Before::Item
@@ -150,14 +175,14 @@ impl Translator {
             };
         }
         match self.groups.last() {
-            Some(position) => Err(bad("missing ), unterminated subpattern", *position)),
+            Some((position, _)) => Err(bad("missing ), unterminated subpattern", *position)),
             None => Ok(()),
         }
     }
 
     fn dollar(&mut self) -> Before {
-        if self.multi_line {
-            self.out.push('$');
+        if self.modes.multi_line {
+            self.out.push_str("(?m:$)");
         } else {
             self.has_line_end = true;
             self.out.push_str(match self.line_end {
@@ -170,7 +195,7 @@ impl Translator {
     }
 
     fn literal(&mut self, c: char) {
-        if c.is_ascii_punctuation() && !matches!(c, '_' | '<' | '>') {
+        if c.is_ascii_punctuation() && !matches!(c, '_' | '<' | '>' | '\'' | '"' | '`') {
             self.out.push('\\');
         }
         self.out.push(c);
@@ -244,14 +269,15 @@ impl Translator {
             return Err(bad("too many nested groups", position));
         }
         if self.peek() != Some('?') {
-            self.groups.push(position);
+            self.captures += 1;
+            self.groups.push((position, self.modes));
             self.out.push('(');
             return Ok(Before::Nothing);
         }
         for head in ["?:", "?=", "?!", "?<=", "?<!", "?>"] {
             if self.starts_with(head) {
                 self.at += head.len();
-                self.groups.push(position);
+                self.groups.push((position, self.modes));
                 self.out.push('(');
                 self.out.push_str(head);
                 return Ok(Before::Nothing);
@@ -261,7 +287,8 @@ impl Translator {
             self.at += 3;
             let name = self.until('>', position)?;
             self.has_named_groups = true;
-            self.groups.push(position);
+            self.captures += 1;
+            self.groups.push((position, self.modes));
             let _ = write!(self.out, "(?P<{name}>");
             return Ok(Before::Nothing);
         }
@@ -283,7 +310,7 @@ impl Translator {
         if self.starts_with("?(") {
             self.at += 2;
             let name = self.until(')', position)?;
-            self.groups.push(position);
+            self.groups.push((position, self.modes));
             if name.chars().all(|c| c.is_ascii_digit()) {
                 let _ = write!(self.out, "(?({name})");
             } else {
@@ -318,27 +345,36 @@ impl Translator {
         Err(bad(&format!("missing {end}, unterminated name"), start))
     }
 
-    /// `(?im)` at the beginning, `(?i:…)` anywhere.
+    /// `(?im)` at the beginning, `(?i-s:…)` anywhere.
     fn inline_flags(&mut self, position: usize) -> Result<Before, Error> {
         self.at += 1;
-        let mut letters = String::new();
+        // For the engine: those to set, those to clear.
+        let mut passed = [String::new(), String::new()];
+        let mut modes = self.modes;
+        let mut is_on = true;
         loop {
             let Some(c) = self.peek() else {
                 return Err(bad("unexpected end of pattern", self.at));
             };
             self.at += 1;
             match c {
-                // Unicode is the default, the other two have no meaning for text.
-                'a' | 'u' | 'L' => {}
-                'i' | 'm' | 's' | 'x' | '-' => letters.push(c),
-                ')' if position == 0 && !letters.contains('-') => {
-                    self.multi_line |= letters.contains('m');
-                    self.verbose |= letters.contains('x');
-                    let kept: String = letters.chars().filter(|c| *c != 'x').collect();
-                    if !kept.is_empty() {
-                        let _ = write!(self.out, "(?{kept})");
+                'i' | 's' => passed[usize::from(!is_on)].push(c),
+                'm' => modes.multi_line = is_on,
+                'x' => modes.verbose = is_on,
+                'a' if is_on => modes.ascii = true,
+                // Unicode is the rule.
+                'u' | 'L' if is_on => {}
+                '-' if is_on => is_on = false,
+                ':' => {
+                    self.groups.push((position, self.modes));
+                    let _ = write!(self.out, "(?{}:", engine_flags(&passed));
+                    break;
+                }
+                ')' if position == 0 && is_on => {
+                    if !passed[0].is_empty() {
+                        let _ = write!(self.out, "(?{})", passed[0]);
                     }
-                    return Ok(Before::Nothing);
+                    break;
                 }
                 ')' => {
                     return Err(bad(
@@ -346,16 +382,13 @@ impl Translator {
                         position,
                     ));
                 }
-                ':' => {
-                    self.groups.push(position);
-                    let _ = write!(self.out, "(?{letters}:");
-                    return Ok(Before::Nothing);
-                }
                 other => {
                     return Err(bad(&format!("unknown extension ?{other}"), position + 1));
                 }
             }
         }
+        self.modes = modes;
+        Ok(Before::Nothing)
     }
 
     /// One escape after its backslash.
@@ -365,6 +398,15 @@ impl Translator {
         };
         self.at += 1;
         match c {
+            'd' | 'D' | 'w' | 'W' | 's' | 'S' if self.modes.ascii => {
+                let members = match c.to_ascii_lowercase() {
+                    'd' => "0-9",
+                    'w' => "A-Za-z0-9_",
+                    _ => " \\t\\n\\r\\f\\v",
+                };
+                let negation = if c.is_ascii_uppercase() { "^" } else { "" };
+                let _ = write!(self.out, "[{negation}{members}]");
+            }
             'd' | 'D' | 'w' | 'W' | 's' | 'S' => {
                 let _ = write!(self.out, "\\{c}");
             }
@@ -383,17 +425,11 @@ impl Translator {
             'x' => self.hex(position, 2)?,
             'u' => self.hex(position, 4)?,
             'U' => self.hex(position, 8)?,
-            '0' => self.octal(1),
-            '1'..='9' if in_class => return Err(bad(&format!("bad escape \\{c}"), position)),
-            '1'..='9' => {
-                let mut number = String::from(c);
-                if let Some(next) = self.peek().filter(char::is_ascii_digit) {
-                    self.at += 1;
-                    number.push(next);
-                }
-                // A non-capturing group keeps a digit that follows from joining the number.
-                let _ = write!(self.out, "(?:\\{number})");
-            }
+            '0' => self.octal(c, position)?,
+            '1'..='7' if in_class => self.octal(c, position)?,
+            '1'..='3' if self.octal_digits() == 2 => self.octal(c, position)?,
+            '8' | '9' if in_class => return Err(bad(&format!("bad escape \\{c}"), position)),
+            '1'..='9' => self.back_reference(c, position)?,
             c if c.is_ascii_alphabetic() => {
                 return Err(bad(&format!("bad escape \\{c}"), position));
             }
@@ -417,17 +453,41 @@ impl Translator {
         Ok(())
     }
 
-    fn octal(&mut self, taken: usize) {
-        let mut code = 0;
-        let mut count = taken;
-        while count < 3
-            && let Some(digit) = self.peek().and_then(|c| c.to_digit(8))
-        {
-            code = code * 8 + digit;
+    fn back_reference(&mut self, first: char, position: usize) -> Result<(), Error> {
+        let mut number = String::from(first);
+        if let Some(next) = self.peek().filter(char::is_ascii_digit) {
             self.at += 1;
-            count += 1;
+            number.push(next);
+        }
+        if number.parse().unwrap_or(usize::MAX) > self.captures {
+            let message = format!("invalid group reference {number}");
+            return Err(bad(&message, position + 1));
+        }
+        // A non-capturing group keeps a digit that follows from joining the number.
+        let _ = write!(self.out, "(?:\\{number})");
+        Ok(())
+    }
+
+    /// How many of the next two characters are octal digits.
+    fn octal_digits(&self) -> usize {
+        let rest = self.chars.get(self.at..).unwrap_or_default();
+        rest.iter().take(2).take_while(|c| c.is_digit(8)).count()
+    }
+
+    /// A code of at most three octal digits, `first` included.
+    fn octal(&mut self, first: char, position: usize) -> Result<(), Error> {
+        let mut code = first.to_digit(8).unwrap_or(0);
+        for _ in 0..self.octal_digits() {
+            code = code * 8 + self.chars[self.at].to_digit(8).unwrap_or(0);
+            self.at += 1;
+        }
+        if code > 0o377 {
+            let text: String = self.chars[position..self.at].iter().collect();
+            let message = format!("octal escape value {text} outside of range 0-0o377");
+            return Err(bad(&message, position));
         }
         let _ = write!(self.out, "\\x{{{code:x}}}");
+        Ok(())
     }
 
     fn class(&mut self, position: usize) -> Result<Before, Error> {

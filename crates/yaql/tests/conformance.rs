@@ -199,32 +199,7 @@ fn encode(value: &Value, out: &mut String) {
             members.sort();
             let _ = write!(out, r#"{{"$t":"set","v":[{}]}}"#, members.join(","));
         }
-        Value::Dict(dict) => {
-            let mut entries: Vec<(Value, Value)> = dict.iter().collect();
-            if entries
-                .iter()
-                .all(|(key, _)| matches!(key, Value::String(_)))
-            {
-                entries.sort_by_key(|(key, _)| key.as_str().map(str::to_owned));
-                out.push('{');
-                for (index, (key, item)) in entries.iter().enumerate() {
-                    if index > 0 {
-                        out.push(',');
-                    }
-                    encode(key, out);
-                    out.push(':');
-                    encode(item, out);
-                }
-                out.push('}');
-            } else {
-                let mut pairs: Vec<String> = entries
-                    .iter()
-                    .map(|(key, item)| format!("[{},{}]", encoded(key), encoded(item)))
-                    .collect();
-                pairs.sort();
-                let _ = write!(out, r#"{{"$t":"dict","v":[{}]}}"#, pairs.join(","));
-            }
-        }
+        Value::Dict(dict) => encode_dict(dict, out),
         Value::DateTime(time) => {
             let _ = write!(out, r#"{{"$t":"datetime","v":"{}"}}"#, time.to_iso());
         }
@@ -254,6 +229,33 @@ fn encode(value: &Value, out: &mut String) {
             out.push_str(r#"{"$t":"iter"}"#)
         }
         scalar => out.push_str(&scalar.to_data().expect("scalar").to_json()),
+    }
+}
+
+fn encode_dict(dict: &squall_yaql::Dict, out: &mut String) {
+    let mut entries: Vec<(Value, Value)> = dict.iter().collect();
+    if entries
+        .iter()
+        .all(|(key, _)| matches!(key, Value::String(_)))
+    {
+        entries.sort_by_key(|(key, _)| key.as_str().map(str::to_owned));
+        out.push('{');
+        for (index, (key, item)) in entries.iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            encode(key, out);
+            out.push(':');
+            encode(item, out);
+        }
+        out.push('}');
+    } else {
+        let mut pairs: Vec<String> = entries
+            .iter()
+            .map(|(key, item)| format!("[{},{}]", encoded(key), encoded(item)))
+            .collect();
+        pairs.sort();
+        let _ = write!(out, r#"{{"$t":"dict","v":[{}]}}"#, pairs.join(","));
     }
 }
 

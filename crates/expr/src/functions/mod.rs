@@ -2,7 +2,6 @@
 
 pub(crate) mod json;
 pub(crate) mod jsonpath;
-pub(crate) mod regex;
 pub(crate) mod time;
 pub(crate) mod version;
 pub(crate) mod yaml;

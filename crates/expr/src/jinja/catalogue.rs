@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use num_traits::ToPrimitive;
 use squall_value::{Str, Value, json as value_json};
+use squall_yaql::{Flags, Regex};
 
 use super::eval::{Engine, Outside};
 use super::filters;
@@ -11,7 +12,7 @@ use super::methods::index_argument;
 use super::registry::{Bound, Callable};
 use super::value::Val;
 use super::{Res, convert, lookup, ops, raised, text, type_error, value_error};
-use crate::functions::{json, jsonpath, regex, time, version, yaml};
+use crate::functions::{json, jsonpath, time, version, yaml};
 use crate::scope::KeyScope;
 use crate::{Error, Kind};
 
@@ -382,21 +383,18 @@ fn jsonpath_query(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     Ok(Val::from(&Value::from(found)))
 }
 
-fn regex_error(failure: regex::Failure) -> Box<Error> {
-    match failure {
-        regex::Failure::Invalid(message) => raised("error", Kind::Regex, message),
-        regex::Failure::TooMuchWork => {
+fn regex_error(error: squall_yaql::Error) -> Box<Error> {
+    match error.kind {
+        squall_yaql::ErrorKind::Limit => {
             super::limit_error("the regular expression takes too much work")
         }
+        squall_yaql::ErrorKind::Index => super::index_error(&error.message),
+        _ => raised("error", Kind::Regex, error.message),
     }
 }
 
 /// The text to match and the compiled pattern.
-fn regex_input(
-    engine: &Engine<'_>,
-    args: &mut Bound,
-    flag_at: usize,
-) -> Res<(Str, std::rc::Rc<fancy_regex::Regex>)> {
+fn regex_input(engine: &Engine<'_>, args: &mut Bound, flag_at: usize) -> Res<(Str, Arc<Regex>)> {
     let source = engine.text(&args.required(0))?;
     let pattern = match args.required(1) {
         Val::Str(pattern) | Val::Safe(pattern) => pattern,
@@ -408,28 +406,44 @@ fn regex_input(
             ));
         }
     };
-    let ignores_case = args
-        .optional(flag_at)
-        .map_or(Ok(false), |value| ops::truth(&value))?;
+    let flags = Flags {
+        ignore_case: args
+            .optional(flag_at)
+            .map_or(Ok(false), |value| ops::truth(&value))?,
+        ..Flags::default()
+    };
     engine.budget.step(source.len() / 16)?;
-    let regex = regex::compile(&pattern, ignores_case).map_err(regex_error)?;
+    let regex = Regex::cached(&pattern, flags).map_err(regex_error)?;
     Ok((source, regex))
 }
 
 fn regex_test(engine: &Engine<'_>, mut args: Bound, at_start: bool) -> Res<Val> {
     let (source, regex) = regex_input(engine, &mut args, 2)?;
-    regex::is_match(&regex, &source, at_start)
-        .map(Val::Bool)
-        .map_err(regex_error)
+    let found = if at_start {
+        regex.is_at_start(&source)
+    } else {
+        regex.is_found(&source)
+    };
+    found.map(Val::Bool).map_err(regex_error)
 }
 
 fn regex_replace(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     let replacement = engine.text(&args.required(2))?;
     let (source, regex) = regex_input(engine, &mut args, 3)?;
-    let charge = |bytes: usize| engine.budget.bytes(bytes).is_ok();
-    regex::replace(&regex, &source, &replacement, charge)
+    /// What stops a replacement: the pattern, or the evaluation's limits.
+    struct Stop(Box<Error>);
+    impl From<squall_yaql::Error> for Stop {
+        fn from(error: squall_yaql::Error) -> Stop {
+            Stop(regex_error(error))
+        }
+    }
+    regex
+        .replace(&source, &replacement, |bytes| {
+            engine.budget.step(1).map_err(Stop)?;
+            engine.budget.bytes(bytes).map_err(Stop)
+        })
         .map(Val::str)
-        .map_err(regex_error)
+        .map_err(|Stop(error)| error)
 }
 
 fn regex_substring(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
@@ -437,8 +451,13 @@ fn regex_substring(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
         .optional(2)
         .map_or(Ok(0), |index| index_argument(&index))?;
     let (source, regex) = regex_input(engine, &mut args, 3)?;
-    let found = regex::matches(&regex, &source, usize::MAX).map_err(regex_error)?;
-    engine.budget.elements(found.len())?;
+    let mut found = Vec::new();
+    let mut previous = None;
+    while let Some(spans) = regex.find_after(&source, previous).map_err(regex_error)? {
+        engine.budget.elements(spans.len())?;
+        previous = spans[0];
+        found.push(spans);
+    }
     let position = if index < 0 {
         found
             .len()
@@ -446,11 +465,12 @@ fn regex_substring(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     } else {
         usize::try_from(index).ok()
     };
-    let Some(captures) = position.and_then(|position| found.get(position)) else {
+    let Some(spans) = position.and_then(|position| found.get(position)) else {
         return Err(super::index_error("list index out of range"));
     };
-    let group = |number: usize| Val::str(captures.get(number).map_or("", |group| group.as_str()));
-    Ok(match captures.len() {
+    let group =
+        |number: usize| Val::str(spans[number].map_or("", |(start, end)| &source[start..end]));
+    Ok(match spans.len() {
         1 => group(0),
         2 => group(1),
         groups => Val::tuple((1..groups).map(group).collect()),

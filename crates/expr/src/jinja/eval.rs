@@ -241,8 +241,34 @@ impl<'a> Engine<'a> {
                 }
                 self.assign(target, value, scope)
             }
+            Stmt::With { .. }
+            | Stmt::AutoEscape(..)
+            | Stmt::FilterBlock { .. }
+            | Stmt::Block { .. } => self.frame(statement, scope, out),
+            Stmt::Macro(node) => {
+                let value = self.macro_value(node, scope);
+                if let Some(name) = &node.name {
+                    scope.set(name, value);
+                }
+                Ok(())
+            }
+            Stmt::CallBlock { call, caller } => {
+                let caller = self.macro_value(caller, scope);
+                let value = self.call_with_caller(call, caller, scope)?;
+                self.print(&value, out)
+            }
+            Stmt::Load { template, .. } => {
+                self.expr(template, scope)?;
+                Err(type_error("no loader for this environment specified"))
+            }
+        }
+    }
+
+    /// A statement whose body has variables of its own.
+    fn frame(&self, statement: &Stmt, scope: &Rc<Scope>, out: &mut String) -> Res<()> {
+        let inner = Scope::inner(scope);
+        match statement {
             Stmt::With { bindings, body } => {
-                let inner = Scope::inner(scope);
                 // All values are evaluated outside before any name is bound.
                 let values: Vec<Val> = bindings
                     .iter()
@@ -256,42 +282,22 @@ impl<'a> Engine<'a> {
             Stmt::AutoEscape(enabled, body) => {
                 let enabled = ops::truth(&self.expr(enabled, scope)?)?;
                 let before = self.is_escaping.replace(enabled);
-                let result = self.body(body, &Scope::inner(scope), out);
+                let result = self.body(body, &inner, out);
                 self.is_escaping.set(before);
                 result
             }
             Stmt::FilterBlock { filter, body } => {
-                let inner = Scope::inner(scope);
                 let value = self.captured(body, &inner)?;
                 let value = self.filtered(filter, Some(value), &inner)?;
                 self.print(&value, out)
             }
-            Stmt::Macro(node) => {
-                let value = self.macro_value(node, scope);
-                if let Some(name) = &node.name {
-                    scope.set(name, value);
-                }
-                Ok(())
-            }
-            Stmt::CallBlock { call, caller } => {
-                let caller = self.macro_value(caller, scope);
-                let value = self.call_with_caller(call, caller, scope)?;
-                self.print(&value, out)
-            }
             Stmt::Block {
                 is_scoped, body, ..
-            } => {
-                let inner = if *is_scoped {
-                    Scope::inner(scope)
-                } else {
-                    Scope::inner(&Scope::outermost(scope))
-                };
-                self.body(body, &inner, out)
+            } if *is_scoped => self.body(body, &inner, out),
+            Stmt::Block { body, .. } => {
+                self.body(body, &Scope::inner(&Scope::outermost(scope)), out)
             }
-            Stmt::Load { template, .. } => {
-                self.expr(template, scope)?;
-                Err(type_error("no loader for this environment specified"))
-            }
+            other => self.statement(other, scope, out),
         }
     }
 

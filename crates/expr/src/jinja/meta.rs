@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use squall_value::Str;
 
-use super::ast::{Args, Body, Expr, Stmt, Target};
+use super::ast::{Args, Body, Expr, For, Macro, Stmt, Target};
 use super::{Res, assertion_error};
 
 /// Calls `visit` on the direct operands of an expression, in order of evaluation.
@@ -387,24 +387,7 @@ fn walk_statements(body: &Body, frame: &Rc<Frame>, found: &mut BTreeSet<String>)
                 }
                 walk_statements(otherwise, frame, found);
             }
-            Stmt::For(node) => {
-                if let Some(test) = &node.test {
-                    scoped(frame, found, &Vec::new(), |frame| {
-                        frame.target(&node.target, true);
-                        frame.expr(test);
-                    });
-                }
-                scoped(frame, found, &node.body, |frame| {
-                    if node.is_recursive || reads(&node.body, "loop") {
-                        frame.parameter("loop");
-                    }
-                    frame.target(&node.target, true);
-                    frame.body(&node.body);
-                });
-                scoped(frame, found, &node.otherwise, |frame| {
-                    frame.body(&node.otherwise)
-                });
-            }
+            Stmt::For(node) => walk_loop(node, frame, found),
             Stmt::With { bindings, body } => scoped(frame, found, body, |frame| {
                 for (target, _) in bindings {
                     frame.target(target, true);
@@ -424,18 +407,7 @@ fn walk_statements(body: &Body, frame: &Rc<Frame>, found: &mut BTreeSet<String>)
                 frame.body(body);
             }),
             Stmt::Macro(node) | Stmt::CallBlock { caller: node, .. } => {
-                scoped(frame, found, &node.body, |frame| {
-                    for param in &node.params {
-                        frame.parameter(param);
-                    }
-                    for special in ["caller", "kwargs", "varargs"] {
-                        if reads(&node.body, special) && !frame.names.contains_key(special) {
-                            frame.parameter(special);
-                        }
-                    }
-                    node.defaults.iter().for_each(|expr| frame.expr(expr));
-                    frame.body(&node.body);
-                });
+                walk_macro(node, frame, found);
             }
             Stmt::Block { body, .. } => {
                 let mut frame = Frame::default();
@@ -450,6 +422,40 @@ fn walk_statements(body: &Body, frame: &Rc<Frame>, found: &mut BTreeSet<String>)
             }
         }
     }
+}
+
+fn walk_loop(node: &For, frame: &Rc<Frame>, found: &mut BTreeSet<String>) {
+    if let Some(test) = &node.test {
+        scoped(frame, found, &Vec::new(), |frame| {
+            frame.target(&node.target, true);
+            frame.expr(test);
+        });
+    }
+    scoped(frame, found, &node.body, |frame| {
+        if node.is_recursive || reads(&node.body, "loop") {
+            frame.parameter("loop");
+        }
+        frame.target(&node.target, true);
+        frame.body(&node.body);
+    });
+    scoped(frame, found, &node.otherwise, |frame| {
+        frame.body(&node.otherwise);
+    });
+}
+
+fn walk_macro(node: &Macro, frame: &Rc<Frame>, found: &mut BTreeSet<String>) {
+    scoped(frame, found, &node.body, |frame| {
+        for param in &node.params {
+            frame.parameter(param);
+        }
+        for special in ["caller", "kwargs", "varargs"] {
+            if reads(&node.body, special) && !frame.names.contains_key(special) {
+                frame.parameter(special);
+            }
+        }
+        node.defaults.iter().for_each(|expr| frame.expr(expr));
+        frame.body(&node.body);
+    });
 }
 
 fn scoped(

@@ -31,24 +31,7 @@ pub(super) fn add(library: &mut Library) {
     library.function(
         "timespan(days: int=0, hours: int=0, minutes: int=0, seconds: int!=0, milliseconds: int!=0, \
          microseconds: int!=0)",
-        |call| {
-            let units = [
-                MICROS_PER_DAY,
-                3600 * MICROS_PER_SECOND,
-                60 * MICROS_PER_SECOND,
-                MICROS_PER_SECOND,
-                1000,
-                1,
-            ];
-            let mut micros = 0_i128;
-            for (index, unit) in units.into_iter().enumerate() {
-                micros = i128::from(call.int(index)?)
-                    .checked_mul(unit)
-                    .and_then(|part| micros.checked_add(part))
-                    .ok_or_else(TimeSpan::out_of_range)?;
-            }
-            TimeSpan::new(micros).map(Value::TimeSpan)
-        },
+        span_from_units,
     );
     library.function("now(offset: timespan?=null)", |call| {
         let micros = now(call)?;
@@ -79,6 +62,25 @@ pub(super) fn add(library: &mut Library) {
     library.function("isTimespan(value)", |call| {
         Ok(Value::Bool(matches!(call.value(0), Value::TimeSpan(_))))
     });
+}
+
+fn span_from_units(call: &mut Call<'_, '_>) -> Result<Value, Error> {
+    let units = [
+        MICROS_PER_DAY,
+        3600 * MICROS_PER_SECOND,
+        60 * MICROS_PER_SECOND,
+        MICROS_PER_SECOND,
+        1000,
+        1,
+    ];
+    let mut micros = 0_i128;
+    for (index, unit) in units.into_iter().enumerate() {
+        micros = i128::from(call.int(index)?)
+            .checked_mul(unit)
+            .and_then(|part| micros.checked_add(part))
+            .ok_or_else(TimeSpan::out_of_range)?;
+    }
+    TimeSpan::new(micros).map(Value::TimeSpan)
 }
 
 fn now(call: &Call<'_, '_>) -> Result<i64, Error> {

@@ -27,7 +27,7 @@ pub(super) fn add(library: &mut Library) {
             call.ev.charge(pattern.len() as u64 * 64)?;
             call.ev.steps(pattern.len() as u64)?;
             let regex = if flags == Flags::default() {
-                Regex::cached(&pattern)?
+                Regex::cached(&pattern, Flags::default())?
             } else {
                 Arc::new(Regex::new(&pattern, flags)?)
             };
@@ -46,7 +46,10 @@ pub(super) fn add(library: &mut Library) {
         regex.is_match(call.ev, &text).map(Value::Bool)
     });
     library.method("matches(string: str, regexp: str)", |call| {
-        let (text, regex) = (call.str(0)?, Regex::cached(&call.str(1)?)?);
+        let (text, regex) = (
+            call.str(0)?,
+            Regex::cached(&call.str(1)?, Flags::default())?,
+        );
         regex.is_match(call.ev, &text).map(Value::Bool)
     });
     library.method(
