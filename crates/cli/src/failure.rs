@@ -89,6 +89,12 @@ fn advice(error: &Error, connection: Option<&Connection>) -> Vec<String> {
         }
         Error::Answer { .. } => lines.extend(server),
         Error::Refused {
+            status: 401, url, ..
+        } if url.ends_with("/tokens") => {
+            lines.extend(server);
+            lines.push("are the user and the password those of this server?".to_owned());
+        }
+        Error::Refused {
             status: 401,
             request_id,
             ..

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use squall_client::{ExecutionQuery, RunAgain, Wish};
+use squall_client::{Client, ExecutionQuery, RunAgain, Wish};
 use squall_value::{Dict, Value};
 
 use super::list::{self, ListOptions};
@@ -159,15 +159,17 @@ impl Execution {
             Execution::List(list) => list.carry_out(invocation).await,
             Execution::Get { id, key } => get(invocation, &id, key.as_deref()).await,
             Execution::Tail { id } => {
-                let execution = client.execution(&id).await?;
+                let execution = find(&client, &id).await?;
                 run::finish(invocation, &client, &execution, true, None).await
             }
             Execution::Cancel { ids } => cancel(invocation, &ids).await,
             Execution::Pause { id } => {
+                let id = full_id(&client, id).await?;
                 let execution = client.wish(&id, Wish::Pause).await?;
                 status(invocation, &execution)
             }
             Execution::Resume { id } => {
+                let id = full_id(&client, id).await?;
                 let execution = client.wish(&id, Wish::Resume).await?;
                 status(invocation, &execution)
             }
@@ -231,8 +233,9 @@ impl ReRun {
             Some(path) => input::object(input::data(path)?, "the file of parameters")?,
             None => Dict::new(),
         };
+        let id = full_id(&client, self.id).await?;
         if !self.parameters.is_empty() {
-            let before = client.execution(&self.id).await?;
+            let before = client.execution(&id).await?;
             let schema = client.action_parameters(before.action()).await?;
             let given = parameters::read(&self.parameters, &schema);
             changed.extend(given.map_err(|error| usage(error.to_string()))?);
@@ -242,7 +245,7 @@ impl ReRun {
             fresh: self.fresh,
             tasks: self.tasks,
         };
-        let execution = client.run_again(&self.id, &again).await?;
+        let execution = client.run_again(&id, &again).await?;
         if self.background {
             return run::started(invocation, &execution);
         }
@@ -250,9 +253,34 @@ impl ReRun {
     }
 }
 
+/// The word for the newest execution that is no task of a workflow.
+const LAST: &str = "last";
+
+/// The execution of that id; for `last` the newest that somebody or something asked for. (The API's
+/// own `last` is mostly a task.)
+async fn find(client: &Client, id: &str) -> Result<squall_client::Execution> {
+    let id = full_id(client, id.to_owned()).await?;
+    Ok(client.execution(&id).await?)
+}
+
+async fn full_id(client: &Client, id: String) -> Result<String> {
+    if id != LAST {
+        return Ok(id);
+    }
+    let query = ExecutionQuery {
+        limit: Some(1),
+        parent: Some("null".to_owned()),
+        members: vec!["id".to_owned()],
+        ..ExecutionQuery::default()
+    };
+    let newest = client.executions(&query).await?;
+    let newest = newest.items.first().map(|newest| newest.id().to_owned());
+    newest.ok_or_else(|| anyhow::anyhow!("there is no execution yet"))
+}
+
 async fn get(invocation: &mut Invocation, id: &str, key: Option<&str>) -> Result<u8> {
     let client = invocation.client()?;
-    let execution = client.execution(id).await?;
+    let execution = find(&client, id).await?;
     if let Some(key) = key {
         return part(invocation, execution.result(), key);
     }
@@ -363,7 +391,8 @@ async fn cancel(invocation: &mut Invocation, ids: &[String]) -> Result<u8> {
     let client = invocation.client()?;
     let mut code = DONE;
     for id in ids {
-        match client.cancel(id).await {
+        let id = full_id(&client, id.clone()).await?;
+        match client.cancel(&id).await {
             Ok(execution) => {
                 status(invocation, &execution)?;
             }

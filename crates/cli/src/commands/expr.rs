@@ -322,21 +322,33 @@ mod tests {
 
     #[test]
     fn errors_are_pointed_at() {
-        check("é + <% ctx( %>", expect![[r#"
+        check(
+            "é + <% ctx( %>",
+            expect![[r#"
             error: YaqlEvaluationException: Unable to evaluate expression '<% ctx( %>'. YaqlGrammarException: Parse error: unexpected end of statement
               | é + <% ctx( %>
-              |            ^"#]]);
-        check("1 +* 2", expect![[r#"
+              |            ^"#]],
+        );
+        check(
+            "1 +* 2",
+            expect![[r#"
             error: YaqlEvaluationException: Unable to evaluate expression '<% 1 +* 2 %>'. YaqlGrammarException: Parse error: unexpected '*' at position 3 of expression '1 +* 2
               | <% 1 +* 2 %>
-              |       ^"#]]);
-        check("a <% ctx().gone %> b", expect![[r#"
+              |       ^"#]],
+        );
+        check(
+            "a <% ctx().gone %> b",
+            expect![[r#"
             error: YaqlEvaluationException: Unable to resolve key 'gone' in expression '<% ctx().gone %>' from context.
               | a <% ctx().gone %> b
-              |   ^^^^^^^^^^^^^^^^"#]]);
-        check("{{ 1 + }}", expect![[r#"
+              |   ^^^^^^^^^^^^^^^^"#]],
+        );
+        check(
+            "{{ 1 + }}",
+            expect![[r#"
             error: JinjaEvaluationException: Unable to evaluate expression '{{ 1 + }}'. TemplateSyntaxError: unexpected 'end of template'
               | {{ 1 + }}
-              | ^^^^^^^^^"#]]);
+              | ^^^^^^^^^"#]],
+        );
     }
 }

@@ -219,6 +219,46 @@ mod tests {
         crate::Cli::command().debug_assert();
     }
 
+    /// A binary that has commands of its own beside these, one with a `--data` of its own.
+    #[derive(clap::Parser)]
+    struct Binary {
+        #[command(flatten)]
+        options: crate::GlobalOptions,
+        #[command(subcommand)]
+        command: BinaryCommand,
+    }
+
+    #[derive(clap::Subcommand)]
+    enum BinaryCommand {
+        Serve {
+            #[arg(long, default_value = "state")]
+            data: std::path::PathBuf,
+        },
+        #[command(flatten)]
+        Client(crate::Command),
+    }
+
+    #[test]
+    fn a_binary_can_have_commands_beside_these() {
+        use std::path::Path;
+
+        use clap::Parser;
+        Binary::command().debug_assert();
+        let data = |words: &[&str]| {
+            let binary = Binary::try_parse_from(words).unwrap();
+            match binary.command {
+                BinaryCommand::Serve { data } => Some(data),
+                BinaryCommand::Client(_) => binary.options.data,
+            }
+        };
+        assert_eq!(data(&["x", "serve"]).as_deref(), Some(Path::new("state")));
+        let own = data(&["x", "serve", "--data", "d"]);
+        assert_eq!(own.as_deref(), Some(Path::new("d")));
+        let ours = data(&["x", "whoami", "--data", "d"]);
+        assert_eq!(ours.as_deref(), Some(Path::new("d")));
+        assert_eq!(data(&["x", "whoami"]), None);
+    }
+
     #[test]
     fn every_command_shows_an_example() {
         fn check(command: &clap::Command, path: &str) {

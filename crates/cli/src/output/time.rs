@@ -20,9 +20,12 @@ fn format(text: &str, zone: &TimeZone, pattern: &str) -> String {
     }
 }
 
-/// A duration in milliseconds as people say it: `0.3s`, `12.4s`, `3m 05s`, `2h 13m`, `4d 02h`.
+/// A duration in milliseconds as people say it: `40ms`, `0.3s`, `12.4s`, `3m 05s`, `2h 13m`, `4d 02h`.
 fn duration(millis: i64) -> String {
     let millis = millis.max(0);
+    if millis < 100 {
+        return format!("{millis}ms");
+    }
     let seconds = millis / 1000;
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match seconds {
@@ -51,7 +54,8 @@ mod tests {
     #[test]
     fn durations_are_said_as_people_say_them() {
         for (millis, expect) in [
-            (-5, "0.0s"),
+            (-5, "0ms"),
+            (40, "40ms"),
             (340, "0.3s"),
             (12_499, "12.4s"),
             (59_999, "59.9s"),
