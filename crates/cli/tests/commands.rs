@@ -1,6 +1,6 @@
 //! Commands against a small server that answers with recorded JSON.
 
-// The helpers are test code too, which the lint does not see outside of test functions.
+// What tests call is test code too, which the lint does not see outside of test functions.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::{Arc, Mutex};
