@@ -265,10 +265,20 @@ pub fn load_one(
 ) -> Result<Definition, Vec<Finding>> {
     let file = Str::from("request");
     let mut loaded = Loaded::default();
-    let place = Place { pack, file: &file, names: &[], known };
+    let place = Place {
+        pack,
+        file: &file,
+        names: &[],
+        known,
+    };
     load_file(kind, place, text, &mut loaded);
-    let wanted = loaded.definitions.into_iter().find(|definition| definition.kind == kind);
-    let Some(mut definition) = wanted else { return Err(loaded.findings) };
+    let wanted = loaded
+        .definitions
+        .into_iter()
+        .find(|definition| definition.kind == kind);
+    let Some(mut definition) = wanted else {
+        return Err(loaded.findings);
+    };
     if let Value::Dict(body) = &mut definition.body {
         std::sync::Arc::make_mut(body).remove("metadata_file");
     }

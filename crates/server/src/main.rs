@@ -9,13 +9,20 @@ mod shutdown;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Event-driven operations in one binary: watch systems for events, match them with rules, answer
 /// with actions and workflows.
 #[derive(Debug, Parser)]
-#[command(name = "squall", version, about, arg_required_else_help = true)]
+#[command(
+    name = "squall",
+    version,
+    arg_required_else_help = true,
+    after_help = squall_cli::EXIT_CODES
+)]
 struct Cli {
+    #[command(flatten)]
+    options: squall_cli::GlobalOptions,
     #[command(subcommand)]
     command: Command,
 }
@@ -26,6 +33,8 @@ enum Command {
     Serve(serve::Options),
     /// See it work: servers that follow a file in a git repository.
     Demo(demo::Options),
+    #[command(flatten)]
+    Client(squall_cli::Command),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +52,9 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Serve(options) => serve::run(options).await,
             Command::Demo(options) => demo::run(options).await,
+            Command::Client(command) => {
+                Ok(squall_cli::run(command, cli.options, Cli::command()).await)
+            }
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
