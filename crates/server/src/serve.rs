@@ -29,6 +29,9 @@ const WATCH_PERIOD: Duration = Duration::from_secs(10);
 /// How often old records are removed.
 const EXPIRE_PERIOD: Duration = Duration::from_secs(60);
 
+/// How often the local token is replaced: well before a token's life is over.
+const LOCAL_TOKEN_PERIOD: Duration = Duration::from_secs(8 * 60 * 60);
+
 /// Options of `squall serve`.
 #[derive(Debug, Clone, Args)]
 #[command(
@@ -165,12 +168,16 @@ impl Server {
         ));
         let first_password = first_sign_in(&directory, &data, &*env).await?;
 
-        let mut pack_directories = vec![packs::unpack(&data)?];
-        pack_directories.extend(options.packs.iter().cloned());
+        let pack_directories = pack_directories(options, &data)?;
         packs::register_all(&engine, &pack_directories).await;
         let recovered = engine.recover().await?;
         tracing::info!(?recovered, "took up what earlier starts left");
         start_services(&engine);
+        tokio::spawn(renew_local_token(
+            Arc::clone(&directory),
+            data.clone(),
+            Arc::clone(&env),
+        ));
         let (stop_sources, stopped) = watch::channel(false);
         let sources = tokio::spawn(sources::run(
             Arc::clone(&engine),
@@ -221,6 +228,17 @@ impl Server {
         self.serving.abort();
         Ok(())
     }
+}
+
+/// The directories with packs, the shipped ones first. By absolute paths: actions run elsewhere.
+fn pack_directories(options: &Options, data: &Path) -> Result<Vec<PathBuf>> {
+    let mut directories = vec![packs::unpack(data)?];
+    for directory in &options.packs {
+        let directory = std::fs::canonicalize(directory)
+            .with_context(|| format!("cannot use the packs in {}", directory.display()))?;
+        directories.push(directory);
+    }
+    Ok(directories)
 }
 
 async fn listen(address: SocketAddr) -> Result<tokio::net::TcpListener> {
@@ -343,14 +361,30 @@ async fn first_sign_in(
         directory.set_password("admin", &password).await?;
         first_password = Some(password);
     }
-    // For commands on this machine by the same user: a token that only they can read.
+    leave_local_token(directory, data).await?;
+    Ok(first_password)
+}
+
+/// Leaves a token for commands on this machine by the same user; nobody else can read it.
+async fn leave_local_token(directory: &Directory, data: &Path) -> Result<()> {
     let issued = directory
         .issue("admin", None, squall_value::Value::empty_dict())
         .await?;
     let path = data.join("local-token");
-    write_private(&path, &issued.token)
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(first_password)
+    write_private(&path, &issued.token).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Replaces the local token before it expires, for as long as the server runs.
+async fn renew_local_token(directory: Arc<Directory>, data: PathBuf, env: Arc<dyn Env>) {
+    loop {
+        env.sleep(LOCAL_TOKEN_PERIOD).await;
+        if let Err(error) = leave_local_token(&directory, &data).await {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "the local token was not renewed"
+            );
+        }
+    }
 }
 
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {

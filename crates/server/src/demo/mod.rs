@@ -12,11 +12,13 @@ mod show;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use squall_engine::sources::{SourceKind, SourcePhase};
+use squall_engine::Trigger;
+use squall_engine::sources::SourcePhase;
 use squall_env::{Env, SystemEnv};
 use squall_value::Value;
 use tokio::sync::mpsc;
@@ -169,7 +171,7 @@ async fn play(
     texts: Vec<String>,
     runs: &mut mpsc::Receiver<Run>,
 ) -> Result<ExitCode> {
-    wait_for_source(server).await?;
+    wait_for_source(server, repository.bare()).await?;
     console.headline(&format!("Squall runs: {}", server.url));
     let mut all_succeeded = true;
     let mut expected = Servers::default();
@@ -264,21 +266,27 @@ fn instructions(
 }
 
 /// Until the repository has been looked at: what is pushed from then on is an event.
-async fn wait_for_source(server: &Server) -> Result<()> {
+async fn wait_for_source(server: &Server, repository: &Path) -> Result<()> {
+    let catalog = server.engine.catalog();
+    let watches = |trigger: &&Arc<Trigger>| {
+        trigger.parameters.get("url").and_then(Value::as_str) == repository.to_str()
+    };
+    let trigger = catalog.triggers().find(watches).context(
+        "nothing watches the repository: the demo's rule was not registered; see the messages above",
+    )?;
+    let subject = trigger.reference.text();
     let mut waited = Duration::ZERO;
     loop {
         let states = server.engine.source_states();
-        let git = states.iter().find(|state| state.kind == SourceKind::Git);
-        match git {
-            Some(state) if state.phase == SourcePhase::Running => return Ok(()),
-            Some(state) if state.phase == SourcePhase::Failed || waited >= SOURCE_WAIT => {
-                let reason = state.last_error.as_deref().unwrap_or("it gave no reason");
-                bail!("the repository cannot be watched: {reason}");
-            }
-            None if waited >= SOURCE_WAIT => bail!(
-                "nothing watches the repository: the demo's rule was not registered; see the messages above"
-            ),
-            _ => {}
+        let state = states.into_iter().find(|state| state.subject == subject);
+        let phase = state.as_ref().map(|state| state.phase);
+        if phase == Some(SourcePhase::Running) {
+            return Ok(());
+        }
+        if phase == Some(SourcePhase::Failed) || waited >= SOURCE_WAIT {
+            let reason = state.and_then(|state| state.last_error);
+            let reason = reason.as_deref().unwrap_or("it gave no reason");
+            bail!("the repository cannot be watched: {reason}");
         }
         server.engine.env().sleep(LOOK).await;
         waited += LOOK;
