@@ -186,6 +186,10 @@ impl Keeper {
                 });
             } else if let Some(kind) = native::kind_of(&trigger.kind) {
                 let subject = trigger.reference.text();
+                // A rule that is not in force must not make the server reach out to anything.
+                if !catalog.rules.listens(&subject) {
+                    continue;
+                }
                 let key = Str::from(format!("{}:{subject}", kind.as_str()));
                 let source = Wanted {
                     kind,
