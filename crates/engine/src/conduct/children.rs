@@ -42,6 +42,8 @@ pub(super) struct Children {
 #[derive(Debug, Default)]
 struct Items {
     ids: Vec<Option<ExecutionId>>,
+    /// When all of them have to be over.
+    deadline: Option<Timestamp>,
     /// The same list that the conductor is shown; shared, so that showing it costs nothing.
     results: Arc<Vec<Value>>,
 }
@@ -65,6 +67,17 @@ impl Children {
         self.active.iter()
     }
 
+    /// Whether anything of a task is under way.
+    pub(super) fn has_active(&self, task: &str, route: usize) -> bool {
+        let mut places = self.active.values();
+        places.any(|place| &*place.task == task && place.route == route)
+    }
+
+    /// When the items of a task have to be over that began earlier.
+    pub(super) fn items_deadline(&self, task: &Str, route: usize) -> Option<Timestamp> {
+        self.items.get(&(task.clone(), route))?.deadline
+    }
+
     /// Takes a note in.
     pub(super) fn apply(&mut self, note: &Note) {
         match note {
@@ -75,6 +88,7 @@ impl Children {
                         .entry((place.task.clone(), place.route))
                         .or_default();
                     items.ids.resize(count, None);
+                    items.deadline = place.deadline;
                     let results = Arc::make_mut(&mut items.results);
                     results.resize(count, Value::Null);
                     if let Some(known) = items.ids.get_mut(item) {
@@ -186,7 +200,7 @@ impl Children {
                     route: *route,
                     item: Some(item),
                     items: count,
-                    deadline: None,
+                    deadline: items.deadline,
                 };
                 notes.extend([Note::Started(id, place), Note::Ended(id)]);
             }

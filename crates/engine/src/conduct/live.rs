@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use squall_model::{Execution, ExecutionId};
-use squall_workflow::Conductor;
+use squall_model::{Execution, ExecutionId, Timestamp};
+use squall_workflow::{Conductor, Status};
 
 use super::children::Children;
 
@@ -70,6 +70,21 @@ impl Loaded {
             depth: 0,
             ended: false,
             told: Some(squall_model::Status::Running),
+        }
+    }
+
+    /// The status to which the workflow's own execution is brought. One that was canceled, or whose
+    /// time is up, ends after its tasks: they were told to stop, and who told them must not forget.
+    pub(super) fn settled_status(&self, now: Timestamp) -> Status {
+        let status = self.conductor.status();
+        if self.children.active().next().is_none() {
+            return status;
+        }
+        let deadline = self.execution.progress.deadline;
+        match status {
+            Status::Canceled => Status::Canceling,
+            Status::Failed if deadline.is_some_and(|deadline| deadline <= now) => Status::Running,
+            _ => status,
         }
     }
 }

@@ -15,6 +15,9 @@ use crate::Engine;
 use crate::catalog::Action;
 use crate::request::Prepared;
 
+/// From how many earlier runs of a workflow that was run again the records of tasks are read.
+const RERUNS_MAX: usize = 64;
+
 /// Why a workflow's state cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LoadError {
@@ -74,7 +77,10 @@ impl Engine {
     }
 
     /// The compiled definition of a workflow action.
-    fn workflow_definition(&self, action: &Arc<Action>) -> Result<Arc<Definition>, String> {
+    pub(super) fn workflow_definition(
+        &self,
+        action: &Arc<Action>,
+    ) -> Result<Arc<Definition>, String> {
         if let Some(known) = self.workflows.definitions.lock().get(&action.content) {
             return Ok(Arc::clone(known));
         }
@@ -162,7 +168,7 @@ impl Engine {
         context
     }
 
-    fn restore(
+    pub(super) fn restore(
         &self,
         execution: &Arc<Execution>,
         definition: Arc<Definition>,
@@ -237,15 +243,28 @@ impl Engine {
         self: &Arc<Engine>,
         loaded: &mut Loaded,
     ) -> Result<(), squall_store::Error> {
-        for child in self.store.children(loaded.execution.id()).await? {
-            let squall_model::Origin::Task(origin) = &child.request.origin else {
-                continue;
-            };
-            if child.state().is_ended() {
-                let result = self.result_value(child.id()).await?;
-                loaded
-                    .children
-                    .record(&child, &origin.task, origin.route, &result);
+        let mut runs = vec![loaded.execution.id()];
+        let mut origin = loaded.execution.request.origin.clone();
+        while let squall_model::Origin::Rerun(before) = origin
+            && runs.len() < RERUNS_MAX
+        {
+            runs.push(before);
+            let before = self.store.execution(before).await?;
+            origin = before.map_or(squall_model::Origin::User, |before| {
+                before.request.origin.clone()
+            });
+        }
+        for run in runs.into_iter().rev() {
+            for child in self.store.children(run).await? {
+                let squall_model::Origin::Task(origin) = &child.request.origin else {
+                    continue;
+                };
+                if child.state().is_ended() {
+                    let result = self.result_value(child.id()).await?;
+                    loaded
+                        .children
+                        .record(&child, &origin.task, origin.route, &result);
+                }
             }
         }
         Ok(())

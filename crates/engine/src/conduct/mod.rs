@@ -7,6 +7,7 @@
 //!
 //! The live state is a cache: any server can rebuild it from the store's pieces.
 
+mod again;
 mod children;
 mod live;
 mod load;
@@ -45,6 +46,14 @@ pub(crate) enum Control {
     Resume,
 }
 
+/// What somebody decided about a failed task.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    task: Str,
+    route: usize,
+    decision: squall_workflow::Decision,
+}
+
 /// Why a workflow does not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ControlError {
@@ -72,6 +81,8 @@ pub(crate) enum Inbound {
     Changed(Arc<Execution>),
     /// Somebody asks for something.
     Control(Control, Reply),
+    /// Somebody decides about a failed task that waits.
+    Decide(Verdict, Reply),
     /// A deadline may have passed.
     Due,
 }

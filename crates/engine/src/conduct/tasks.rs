@@ -67,7 +67,13 @@ impl Engine {
         let limit = request
             .timeout
             .and_then(|seconds| u64::try_from(seconds).ok());
-        let deadline = limit.and_then(|seconds| now.checked_add(Duration::from_secs(seconds)).ok());
+        let fresh = limit.and_then(|seconds| now.checked_add(Duration::from_secs(seconds)).ok());
+        // Later items of the same run have no more time than the first.
+        let entry = loaded.conductor.task(&request.task, request.route);
+        let goes_on = request.items_count.is_some()
+            && entry.is_some_and(|entry| entry.status == Status::Running);
+        let known = loaded.children.items_deadline(&request.task, request.route);
+        let deadline = known.filter(|_| goes_on).or(fresh);
         if let Some(deadline) = deadline {
             turn.plan.then(After::Wake(deadline, loaded.execution.id()));
         }

@@ -120,12 +120,23 @@ impl Engine {
             Inbound::Changed(child) => {
                 if let Some(place) = loaded.children.place(child.id()).cloned() {
                     let status = conductor_status(child.state());
-                    self.tell(loaded, &place, status, Value::Null);
+                    // A plain task that is about to pause or to be canceled still runs; told so,
+                    // the conductor would not take its success any more.
+                    let is_told = place.item.is_some()
+                        || matches!(status, Status::Running | Status::Paused | Status::Pending);
+                    if is_told {
+                        self.tell(loaded, &place, status, Value::Null);
+                    }
                 }
                 Some(Inbound::Changed(child))
             }
             Inbound::Control(control, reply) => {
                 let answer = self.take_control(loaded, control, turn);
+                turn.replies.push((reply, answer));
+                None
+            }
+            Inbound::Decide(verdict, reply) => {
+                let answer = self.take_decision(loaded, verdict);
                 turn.replies.push((reply, answer));
                 None
             }
@@ -158,8 +169,75 @@ impl Engine {
         loaded
             .children
             .record(&end.execution, &place.task, place.route, &end.result);
-        let status = conductor_status(end.execution.state());
-        self.tell(loaded, &place, status, end.result.clone());
+        self.tell_end(loaded, &place, end);
+    }
+
+    /// Reports the end of a child to the conductor.
+    fn tell_end(self: &Arc<Engine>, loaded: &mut Loaded, place: &Place, end: &ChildEnd) {
+        let progress = &end.execution.progress;
+        let is_late = place.deadline.is_some() && progress.ended >= place.deadline;
+        if !is_late {
+            return self.tell_status(loaded, place, progress.state, end.result.clone());
+        }
+        let is_last = !loaded.children.has_active(&place.task, place.route);
+        if progress.state != State::Ended(Outcome::Canceled) {
+            self.tell_status(loaded, place, progress.state, end.result.clone());
+        }
+        let entry = loaded.conductor.task(&place.task, place.route);
+        if is_last && entry.is_some_and(|entry| !entry.status.is_completed()) {
+            self.tell_lateness(loaded, place);
+        }
+    }
+
+    /// The time of a task is up, and nothing of it runs any more.
+    fn tell_lateness(self: &Arc<Engine>, loaded: &mut Loaded, place: &Place) {
+        let Loaded {
+            conductor,
+            children,
+            ..
+        } = loaded;
+        let host = super::world::Datastore {
+            datastore: &self.datastore,
+            children,
+        };
+        let world = squall_workflow::World {
+            expressions: &self.expressions,
+            host: &host,
+        };
+        if let Err(refusal) = conductor.task_timed_out(&place.task, place.route, world) {
+            tracing::debug!(task = %place.task, %refusal, "a task was over before its time");
+        }
+    }
+
+    /// Reports where a child stands. The conductor may have missed something in between: a child
+    /// workflow that pauses and goes on tells so without a commit.
+    fn tell_status(
+        self: &Arc<Engine>,
+        loaded: &mut Loaded,
+        place: &Place,
+        state: State,
+        result: Value,
+    ) {
+        let entry = loaded.conductor.task(&place.task, place.route);
+        let missed: &[Status] = match entry.map(|entry| entry.status) {
+            Some(Status::Pausing) if state.is_ended() => &[Status::Resuming, Status::Running],
+            Some(Status::Paused | Status::Resuming | Status::Pending) if state.is_ended() => {
+                &[Status::Running]
+            }
+            _ => &[],
+        };
+        let before = loaded.conductor.status();
+        for status in missed {
+            self.tell(loaded, place, *status, Value::Null);
+        }
+        self.tell(loaded, place, conductor_status(state), result);
+        let was_held = matches!(before, Status::Pausing | Status::Paused);
+        if !missed.is_empty() && was_held && loaded.conductor.status().is_running() {
+            // Nobody has resumed the workflow itself.
+            if let Err(refusal) = loaded.conductor.request_status(Status::Paused) {
+                tracing::debug!(%refusal, "the conductor takes no such request");
+            }
+        }
     }
 
     /// Reports a child's status to the conductor.
@@ -222,7 +300,7 @@ impl Engine {
     fn repeat_requests(self: &Arc<Engine>, loaded: &Loaded, turn: &mut Turn) {
         let active = loaded.children.active().map(|(id, _)| *id);
         match loaded.conductor.status() {
-            Status::Canceling => turn.cancels.extend(active),
+            Status::Canceling | Status::Canceled => turn.cancels.extend(active),
             Status::Pausing => turn.controls.extend(active.map(|id| (id, Control::Pause))),
             _ => {}
         }
@@ -236,38 +314,18 @@ impl Engine {
             .deadline
             .is_some_and(|deadline| deadline <= now)
         {
-            if loaded.conductor.timed_out().is_ok() {
-                turn.cancels
-                    .extend(loaded.children.active().map(|(id, _)| *id));
+            if let Err(refusal) = loaded.conductor.timed_out() {
+                tracing::debug!(%refusal, "the workflow was over before its time");
             }
+            turn.cancels
+                .extend(loaded.children.active().map(|(id, _)| *id));
             return;
         }
-        let due = |place: &Place| place.deadline.is_some_and(|deadline| deadline <= now);
-        let late: Vec<(ExecutionId, Str, usize)> = loaded
-            .children
-            .active()
-            .filter(|(_, place)| due(place))
-            .map(|(id, place)| (*id, place.task.clone(), place.route))
-            .collect();
-        for (id, task, route) in late {
-            turn.cancels.push(id);
-            let Loaded {
-                conductor,
-                children,
-                ..
-            } = &mut *loaded;
-            let host = super::world::Datastore {
-                datastore: &self.datastore,
-                children,
-            };
-            let world = squall_workflow::World {
-                expressions: &self.expressions,
-                host: &host,
-            };
-            if let Err(refusal) = conductor.task_timed_out(&task, route, world) {
-                tracing::debug!(%task, %refusal, "a task was over before its time");
-            }
-        }
+        // The conductor hears of it when they have ended: until then they do what they do, and a
+        // further attempt must not run beside them.
+        let is_late = |place: &Place| place.deadline.is_some_and(|deadline| deadline <= now);
+        let late = loaded.children.active().filter(|(_, place)| is_late(place));
+        turn.cancels.extend(late.map(|(id, _)| *id));
     }
 
     /// Brings the workflow's own execution in line with the conductor. Gives its end if it has one
@@ -278,7 +336,7 @@ impl Engine {
         turn: &mut Turn,
     ) -> Option<ChildEnd> {
         let now = self.env.now();
-        let status = loaded.conductor.status();
+        let status = loaded.settled_status(now);
         let before = Arc::clone(&loaded.execution);
         let mut progress = align(before.progress.clone(), status, now);
         if progress.deadline.is_none()
@@ -505,7 +563,7 @@ impl Engine {
         for inbound in inbox {
             match inbound {
                 Inbound::Ended(end) => self.commit_end_alone(end).await,
-                Inbound::Control(_, reply) => {
+                Inbound::Control(_, reply) | Inbound::Decide(_, reply) => {
                     let reason = "the workflow has not begun, or has ended".to_owned();
                     let _ = reply.send(Err(ControlError::Refused(reason)));
                 }
