@@ -1,11 +1,15 @@
 //! A small blocking HTTP client: one connection, plain text, a bounded wait.
 
+mod events;
+
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+
+pub(crate) use events::Events;
 
 /// How long an answer may take. Longer means that the server hangs.
 const WAIT_MAX: Duration = Duration::from_secs(60);

@@ -6,6 +6,7 @@
     reason = "the whole purpose of this program is to tell a developer what it found"
 )]
 
+mod bench;
 mod ci;
 mod clock;
 mod command;
@@ -41,6 +42,8 @@ enum Command {
         #[arg(long)]
         list: bool,
     },
+    /// Measure how fast the server is, from outside.
+    Bench(bench::Options),
     /// Kill a real server at random moments and check what it had promised.
     Crash(crash::Options),
     /// Everything that has to hold before a change is merged.
@@ -67,6 +70,7 @@ fn run(command: Command) -> Result<bool> {
             Ok(true)
         }
         Command::Test { names, .. } => suites::run(&root, &names),
+        Command::Bench(options) => bench::run(&root, &options),
         Command::Crash(options) => crash::run(&root, &options),
         Command::Ci => ci::run(&root),
     }
