@@ -217,9 +217,15 @@ fn goodbye(options: &Options, console: &Console) {
     ));
 }
 
+/// As it was called: a newcomer has it on no path.
+fn program() -> String {
+    std::env::args()
+        .next()
+        .unwrap_or_else(|| "squall".to_owned())
+}
+
 fn command(options: &Options, flag: &str) -> String {
-    let program = std::env::args().next();
-    let program = program.as_deref().unwrap_or("squall");
+    let program = program();
     if options.dir == Path::new("squall-demo") {
         format!("{program} demo{flag}")
     } else {
@@ -252,9 +258,15 @@ fn instructions(
         place.report().display()
     ));
     console.say(&format!("the API                    {}/api/v1", server.url));
+    let program = program();
+    console.say(&format!(
+        "what ran                   {program} execution list --server {} --data {}",
+        server.url,
+        server.data.display()
+    ));
     if let Some(password) = &server.first_password {
         console.say(&format!(
-            "                           user admin, password {password}"
+            "to sign in                 user admin, password {password}"
         ));
     }
     console.say("Ctrl-C stops Squall and leaves the servers running.");
