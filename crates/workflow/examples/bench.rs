@@ -136,6 +136,7 @@ fn main() {
         expressions: &expressions,
         host: &Nowhere,
     };
+    let only = std::env::args().nth(1);
     let cases = [
         ("sequence 10", sequence(10), 2_000),
         ("sequence 100", sequence(100), 200),
@@ -146,6 +147,12 @@ fn main() {
         ("10,000 items, 100 at a time", items(10_000), 2),
     ];
     for (name, text, times) in cases {
+        if only
+            .as_ref()
+            .is_some_and(|only| !name.contains(only.as_str()))
+        {
+            continue;
+        }
         let definition = Arc::new(Definition::parse(&text).expect("the workflow is valid"));
         let before = cpu_seconds();
         let mut actions = 0;

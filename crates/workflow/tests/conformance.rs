@@ -29,7 +29,7 @@ fn runs_graphs_and_tables_are_as_recorded() {
     }
     let mut counts = corpus::Counts::default();
     let mut failures = Vec::new();
-    for part in ["conduct", "graph", "status-tables.json"] {
+    for part in ["conduct", "expr", "graph", "status-tables.json"] {
         let path = root.join(part);
         corpus::replay(&path, &mut counts, &mut |failure| failures.push(failure)).unwrap();
     }

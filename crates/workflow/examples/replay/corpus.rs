@@ -18,15 +18,20 @@ pub(crate) struct Counts {
 
 /// The cases that differ on purpose, with reasons.
 pub(crate) fn differences() -> BTreeMap<String, String> {
-    let text = include_str!("../../differences.json");
-    let list = json::read(text).expect("differences.json is part of the source");
-    let entries = list.as_list().unwrap_or_default().iter();
-    entries
-        .filter_map(|entry| {
-            let name = entry.get("case")?.as_str()?;
-            Some((name.to_owned(), entry.get("reason")?.as_str()?.to_owned()))
-        })
-        .collect()
+    let lists = [
+        (include_str!("../../differences.json"), "case"),
+        // Of single expressions; rows are named `orquesta/expr/FILE#NUMBER`.
+        (include_str!("../../../expr/differences.json"), "id"),
+    ];
+    let mut all = BTreeMap::new();
+    for (text, name) in lists {
+        let list = json::read(text).expect("the lists are part of the source");
+        for entry in list.as_list().unwrap_or_default() {
+            let text = |key| Some(entry.get(key)?.as_str()?.to_owned());
+            all.extend(text(name).zip(text("reason")));
+        }
+    }
+    all
 }
 
 /// Replays a file, or all files below a directory.
@@ -84,7 +89,12 @@ fn one(
         "conduct" => conduct::run(case),
         "graph" => graph::run(case),
         "status-tables" => tables::run(case, differences),
-        "expr" => expr::run(case),
+        "expr" => {
+            let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+            expr::run(case, |row| {
+                differences.contains_key(&format!("orquesta/expr/{stem}#{row}"))
+            })
+        }
         "inspect" => match inspect::run(case) {
             inspect::Outcome::Same => Vec::new(),
             inspect::Outcome::Different(how) => vec![how],

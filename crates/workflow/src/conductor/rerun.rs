@@ -42,12 +42,20 @@ impl Conductor {
         } else {
             self.without_followers(requested.keys().copied().collect())
         };
-        if candidates.is_empty() && self.fails_by_command() {
+        let commands = if requested.is_empty() {
+            self.failed_commands()
+        } else {
+            Vec::new()
+        };
+        if candidates.is_empty() && !commands.is_empty() && self.state.ready.is_empty() {
             return Err(Refusal::NothingToRerun);
         }
         self.record(Piece::Rerun {
             entries: candidates.clone(),
         });
+        for index in commands {
+            self.withdraw_command(index);
+        }
         candidates.sort_by_key(|index| {
             let entry = &self.state.entries[index];
             (self.name(entry.node).clone(), entry.route)
@@ -74,13 +82,37 @@ impl Conductor {
         !self.failed_ends().is_empty() || !self.state.ready.is_empty()
     }
 
-    /// Whether nothing but a `fail` command has ended badly.
-    fn fails_by_command(&self) -> bool {
-        let mut terminals = self.state.terminals.iter();
-        terminals.any(|index| {
-            let entry = &self.state.entries[index];
-            entry.status.is_abended() && Definition::is_command(self.name(entry.node))
-        })
+    /// The `fail` commands that ended the run.
+    fn failed_commands(&self) -> Vec<usize> {
+        let terminals = self.state.terminals.iter().copied();
+        terminals
+            .filter(|index| {
+                let entry = &self.state.entries[index];
+                let is_latest = self.state.latest.get(&(entry.node, entry.route)) == Some(index);
+                is_latest
+                    && entry.status.is_abended()
+                    && Definition::is_command(self.name(entry.node))
+            })
+            .collect()
+    }
+
+    /// A `fail` command is no task that could run again: its verdict is taken back, so that what was
+    /// left over when it struck can run. Where the branch comes by once more, it strikes again.
+    fn withdraw_command(&mut self, index: usize) {
+        let entry = &self.state.entries[&index];
+        let (node, route) = (entry.node, entry.route);
+        let (version, prev) = (entry.version, entry.prev.clone());
+        let task = self.name(node).clone();
+        self.record(Piece::ErrorsRemoved { task: task.clone() });
+        self.record(Piece::Entry(EntryPiece {
+            entry: self.state.next_entry,
+            task,
+            route,
+            version,
+            prev,
+            retry: None,
+        }));
+        self.end_no_longer(index);
     }
 
     /// The entries that the requests name, with their wish about items.

@@ -68,13 +68,7 @@ impl Scope for View<'_> {
 
     fn task_status(&self, task: &str, route: Option<usize>) -> Option<Str> {
         let own = self.current.as_ref().map_or(0, |current| current.route);
-        let index = match route {
-            Some(route) => {
-                let node = self.conductor.definition.graph.find(task)?;
-                *self.conductor.state.latest.get(&(node, route))?
-            }
-            None => self.conductor.find_entry(task, own)?,
-        };
+        let index = self.conductor.find_entry(task, route.unwrap_or(own))?;
         let entry = self.conductor.state.entries.get(&index)?;
         Some(Str::from(entry.status.as_str()))
     }
