@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::clock::Stopwatch;
 use crate::command::{self, Count, Counts};
-use crate::{crash, tidy};
+use crate::{crash, server, tidy};
 
 /// How a suite ended.
 #[derive(Debug)]
@@ -64,6 +64,16 @@ pub(crate) const TEST: &[Suite] = &[
         name: "orquesta",
         about: "recorded runs of the workflow conductor",
         run: |root| replay(root, "squall-workflow", "orquesta"),
+    },
+    Suite {
+        name: "sim",
+        about: "the engine on a virtual clock and a faulty store",
+        run: sim,
+    },
+    Suite {
+        name: "demo",
+        about: "a push to a git repository becomes running servers",
+        run: demo,
     },
     Suite {
         name: "crash",
@@ -164,22 +174,45 @@ fn unit(root: &Path) -> Result<Outcome> {
     }
 }
 
-/// A short run of each kind: with many kills it is a command of its own.
+/// A short run of each kind, and one with a planted bug that has to be found: a test that finds
+/// nothing would pass as well. With many kills it is a command of its own.
 fn crash(root: &Path) -> Result<Outcome> {
-    let mut counts = Counts::default();
-    for power_cut in [false, true] {
-        let options = crash::Options {
-            kills: 5,
-            seed: 1,
-            power_cut,
-            planted: None,
-            release: false,
-            binary: None,
-            keep: false,
-        };
-        counts = counts + Counts::one(crash::run(root, &options)?);
-    }
-    Ok(Outcome::Ran(counts))
+    let plain = crash::Options::short(5);
+    let power_cut = crash::Options {
+        power_cut: true,
+        ..plain.clone()
+    };
+    let planted = crash::Options {
+        planted: Some(crash::Planted::DurabilityNone),
+        ..power_cut.clone()
+    };
+    let mut counts = Counts::one(crash::run(root, &plain)?);
+    counts = counts + Counts::one(crash::run(root, &power_cut)?);
+    let found = !crash::run(root, &planted)?;
+    let verdict = if found {
+        "found, as it has to be"
+    } else {
+        "NOT found"
+    };
+    println!("crash: the planted bug was {verdict}");
+    Ok(Outcome::Ran(counts + Counts::one(found)))
+}
+
+/// The engine on a virtual clock and a faulty store, for some seeds.
+fn sim(root: &Path) -> Result<Outcome> {
+    let args = ["run", "--quiet", "-p", "squall-sim", "--", "--seeds", "100"];
+    one(command::cargo(root, &args, Count::One))
+}
+
+/// The demo, from nothing to its report and away again.
+fn demo(root: &Path) -> Result<Outcome> {
+    let binary = server::build(root, false)?;
+    let place = tempfile::Builder::new().prefix("squall-demo-").tempdir()?;
+    let mut command = std::process::Command::new(binary);
+    command
+        .args(["demo", "--once", "--dir"])
+        .arg(place.path().join("demo"));
+    one(command::run(&mut command, Count::One))
 }
 
 fn replay(root: &Path, package: &str, kind: &str) -> Result<Outcome> {

@@ -74,6 +74,21 @@ pub(crate) struct Options {
     pub(crate) keep: bool,
 }
 
+impl Options {
+    /// A run of some kills with the default build of the server.
+    pub(crate) fn short(kills: u64) -> Self {
+        Self {
+            kills,
+            seed: 1,
+            power_cut: false,
+            planted: None,
+            release: false,
+            binary: None,
+            keep: false,
+        }
+    }
+}
+
 /// The files of the pack that the load runs.
 const PACK: &[(&str, &str)] = &[
     ("pack.yaml", include_str!("pack/pack.yaml")),
@@ -129,7 +144,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
     };
     let executions = test.run(options);
     let verdict = test.verdict(options, executions);
-    if options.keep || verdict.is_err() {
+    if options.keep || (verdict.is_err() && options.planted.is_none()) {
         println!(
             "crash: the data and the log are in {}",
             place.keep().display()
