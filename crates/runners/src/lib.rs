@@ -6,7 +6,7 @@
 //!
 //! Processes: [`Host`] says how they are started. Each is the leader of a process group of its own
 //! (of a session, where [`spawn_entry`] stands between), carries the marks `SQUALL_EXECUTION_ID`
-//! and `SQUALL_SERVER` in its environment and has an entry in a journal on disk, so that a timeout,
+//! and `SQUALL_OWNER` in its environment and has an entry in a journal on disk, so that a timeout,
 //! a cancel and the next start of a server that died ([`find_orphans`], [`end_orphans`]) reach the
 //! whole tree, daemons included.
 

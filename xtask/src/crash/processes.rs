@@ -18,7 +18,7 @@ pub(crate) struct Process {
 
 /// The processes that a server with this data directory has started, and theirs.
 pub(crate) fn marked(data: &Path) -> BTreeSet<Process> {
-    let mark = format!("SQUALL_SERVER={}", data.display());
+    let mark = format!("SQUALL_OWNER={}", data.display());
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter_map(|pid: u32| {
