@@ -36,7 +36,9 @@ struct Records {
 pub(crate) fn check(world: &World, told: &Told, workflows: &[String]) -> Found {
     let mut found = Found::default();
     let Some(records) = read(world) else {
-        found.problems.push("the store could not be read".to_owned());
+        found
+            .problems
+            .push("the store could not be read".to_owned());
         return found;
     };
     found.events = records.events.len();
@@ -135,7 +137,9 @@ fn enforced(records: &Records, problems: &mut Vec<String>) {
         let count = expected(event).len();
         if enforcements.len() != count {
             let (id, there) = (event.id, enforcements.len());
-            problems.push(format!("event {id}: {there} enforcements instead of {count}"));
+            problems.push(format!(
+                "event {id}: {there} enforcements instead of {count}"
+            ));
         }
     }
     let reported: BTreeSet<_> = records.events.iter().filter_map(reported).collect();
@@ -187,7 +191,8 @@ impl Fits for Enforcement {
             EnforcementOutcome::Failed(reason) => !works && !reason.is_empty(),
             EnforcementOutcome::Execution(id) => {
                 let origin = records.executions.get(id).map(|it| &it.request.origin);
-                works && matches!(origin, Some(Origin::Rule(origin)) if origin.enforcement == self.id)
+                works
+                    && matches!(origin, Some(Origin::Rule(origin)) if origin.enforcement == self.id)
             }
         }
     }

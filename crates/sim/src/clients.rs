@@ -72,17 +72,17 @@ async fn send(world: Arc<World>, told: Arc<Told>, number: u64) {
         // Some are sent again although they were acknowledged.
         let wanted = 1 + usize::from(sent.keyed && world.chance.per_mille(300));
         loop {
-            let mut incoming = Incoming::new(
-                TRIGGER,
-                dict! { "n" => sent.n, "tag" => sent.tag.as_str() },
-            );
+            let mut incoming =
+                Incoming::new(TRIGGER, dict! { "n" => sent.n, "tag" => sent.tag.as_str() });
             incoming.dedupe_key = sent.keyed.then(|| Str::from(sent.tag.as_str()));
             let answer = world
                 .call(|engine| async move { engine.accept(incoming).await }.boxed())
                 .await;
             if let Some(Ok(receipt)) = answer {
                 let id = receipt.id.to_string();
-                world.trace.add(format!("acknowledged: event {}", short(&id)));
+                world
+                    .trace
+                    .add(format!("acknowledged: event {}", short(&id)));
                 sent.receipts.push(receipt.id);
             }
             if !sent.keyed || sent.receipts.len() >= wanted {
@@ -171,8 +171,9 @@ pub(crate) async fn resume_all(world: Arc<World>) {
             Some(Err(error)) => error.to_string(),
             None => "no answer".to_owned(),
         };
-        world
-            .trace
-            .add(format!("at last, resume {}: {text}", short(&id.to_string())));
+        world.trace.add(format!(
+            "at last, resume {}: {text}",
+            short(&id.to_string())
+        ));
     }
 }

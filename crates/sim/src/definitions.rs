@@ -80,7 +80,10 @@ pub(crate) const PROCESSES: [&str; 5] = [
 pub(crate) const SINGLE_WORKFLOW: &str = "sim.wf1";
 
 /// Puts the pack in force; returns the texts of its workflows.
-pub(crate) async fn register(engine: &Arc<Engine>, chance: &Chance) -> Result<Vec<String>, PutError> {
+pub(crate) async fn register(
+    engine: &Arc<Engine>,
+    chance: &Chance,
+) -> Result<Vec<String>, PutError> {
     let mut changes = Vec::new();
     changes.push(put(
         DocumentKind::TriggerType,

@@ -43,7 +43,8 @@ impl Ledger {
 
     /// A process starts. `gate` names what it has to share, if it is limited.
     pub(crate) fn start(&self, execution: &str, gate: Option<String>) {
-        self.trace.add(format!("process {} starts", short(execution)));
+        self.trace
+            .add(format!("process {} starts", short(execution)));
         let mut state = self.state.lock();
         *state.starts.entry(execution.to_owned()).or_default() += 1;
         if state.alive.contains_key(execution) {

@@ -213,8 +213,9 @@ impl Run {
         while world.env.now() < end {
             let life = Duration::from_millis(world.chance.between(1, often));
             let until = world.after(life).min(end);
-            self.executor
-                .run(until, STEPS_MAX, || world.failed_start.load(Ordering::SeqCst));
+            self.executor.run(until, STEPS_MAX, || {
+                world.failed_start.load(Ordering::SeqCst)
+            });
             // Not only where time stands still.
             let more = world.chance.below(60);
             self.executor.run(end, more, || false);

@@ -94,7 +94,9 @@ impl Runner for Process {
                 break;
             }
             if self.chance.per_mille(200) {
-                output.write(OutputStream::Stdout, Str::from("line\n")).await;
+                output
+                    .write(OutputStream::Stdout, Str::from("line\n"))
+                    .await;
             }
         }
         if end.is_none() {
@@ -116,7 +118,7 @@ fn gate(job: &Job) -> Option<String> {
         "sim.strict" => Some("strict".to_owned()),
         "sim.keyed" => {
             let key = job.action_parameters.get("key").and_then(Value::as_int);
-            Some(format!("keyed {}", key.unwrap_or_default()))
+            Some(format!("keyed {key:?}"))
         }
         _ => None,
     }

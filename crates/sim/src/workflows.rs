@@ -19,7 +19,10 @@ pub(crate) fn draw(chance: &Chance, number: usize) -> String {
             let close = target == index + 1;
             if chance.per_mille(if close { 650 } else { 200 }) {
                 above[target] += 1;
-                next.push((target, *chance.pick(&["succeeded()", "failed()", "completed()"])));
+                next.push((
+                    target,
+                    *chance.pick(&["succeeded()", "failed()", "completed()"]),
+                ));
             }
         }
         tasks.push(next);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use squall_model::{Execution, ExecutionId, Timestamp};
+use squall_model::{Execution, ExecutionId, State, Timestamp};
 use squall_workflow::{Conductor, Status};
 
 use super::children::Children;
@@ -81,8 +81,10 @@ impl Loaded {
             return status;
         }
         let deadline = self.execution.progress.deadline;
+        let is_canceled = matches!(self.execution.state(), State::Canceling { .. });
         match status {
             Status::Canceled => Status::Canceling,
+            _ if is_canceled => Status::Canceling,
             Status::Failed if deadline.is_some_and(|deadline| deadline <= now) => Status::Running,
             _ => status,
         }

@@ -299,8 +299,8 @@ impl Engine {
     /// Asks the tasks again for what the workflow was asked: the first request may be lost.
     fn repeat_requests(self: &Arc<Engine>, loaded: &Loaded, turn: &mut Turn) {
         let active = loaded.children.active().map(|(id, _)| *id);
-        match loaded.conductor.status() {
-            Status::Canceling | Status::Canceled => turn.cancels.extend(active),
+        match loaded.settled_status(self.env.now()) {
+            Status::Canceling => turn.cancels.extend(active),
             Status::Pausing => turn.controls.extend(active.map(|id| (id, Control::Pause))),
             _ => {}
         }
@@ -338,6 +338,9 @@ impl Engine {
         let now = self.env.now();
         let status = loaded.settled_status(now);
         let before = Arc::clone(&loaded.execution);
+        if before.state().is_ended() {
+            return None;
+        }
         let mut progress = align(before.progress.clone(), status, now);
         if progress.deadline.is_none()
             && let Some(limit) = loaded.conductor.timeout()
