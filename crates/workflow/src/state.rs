@@ -139,6 +139,8 @@ pub(crate) struct State {
     /// Places in `errors` by a hash of the entry.
     error_places: HashMap<u64, Vec<usize>>,
     pub(crate) reruns: Vec<Vec<usize>>,
+    /// Entries from this number on were made since the last rerun.
+    pub(crate) rerun_at: usize,
     pub(crate) output: Value,
 }
 
@@ -191,7 +193,10 @@ impl State {
             Piece::Error { entry } => self.add_error(entry.clone()),
             Piece::Log { entry } => self.log.push(entry.clone()),
             Piece::ErrorsRemoved { task } => self.remove_errors(task),
-            Piece::Rerun { entries } => self.reruns.push(entries.clone()),
+            Piece::Rerun { entries } => {
+                self.reruns.push(entries.clone());
+                self.rerun_at = self.next_entry;
+            }
             Piece::Output { output } => self.output = output.clone(),
             Piece::Counters {
                 entry,
@@ -537,9 +542,13 @@ impl State {
         pieces.extend(self.routes.iter().map(|transitions| Piece::Route {
             transitions: transitions.clone(),
         }));
-        for (index, entry) in &self.entries {
-            dump_entry(definition, *index, entry, &mut pieces);
-        }
+        // The place of the last rerun among the entries says which of them are older.
+        let older = self.entries.range(..self.rerun_at);
+        older.for_each(|(index, entry)| dump_entry(definition, *index, entry, &mut pieces));
+        let reruns = self.reruns.iter().cloned();
+        pieces.extend(reruns.map(|entries| Piece::Rerun { entries }));
+        let newer = self.entries.range(self.rerun_at..);
+        newer.for_each(|(index, entry)| dump_entry(definition, *index, entry, &mut pieces));
         for (id, staged) in &self.staged {
             dump_staged(definition, *id, staged, &mut pieces);
         }
@@ -550,8 +559,6 @@ impl State {
             .map(|entry| Piece::Error { entry });
         pieces.extend(errors);
         pieces.extend(self.log.iter().cloned().map(|entry| Piece::Log { entry }));
-        let reruns = self.reruns.iter().cloned();
-        pieces.extend(reruns.map(|entries| Piece::Rerun { entries }));
         if !self.output.is_null() {
             let output = self.output.clone();
             pieces.push(Piece::Output { output });

@@ -293,6 +293,100 @@ output: [{r: <% ctx().r %>}]
 }
 
 #[test]
+fn a_branch_that_runs_again_keeps_what_the_others_brought() {
+    check(
+        "
+tasks:
+  a: {action: x.y, next: [{publish: [{x: <% result() %>}], do: both}]}
+  b: {action: x.y, next: [{publish: [{y: <% result() %>}], do: both}]}
+  both:
+    join: all
+    action: core.echo x=<% ctx().x %> y=<% ctx().y %>
+",
+        "running\na running\nb running\na succeeded 1\nb succeeded 2\nboth running\nboth failed\nrerun b\nreload\nnext\nb running\nb succeeded 3\nreload\nnext",
+        expect![[r#"
+            running -> running []
+            a running -> running [a@0 running]
+            b running -> running [b@0 running]
+            a succeeded 1 -> running [a@0 succeeded]
+            b succeeded 2 -> running [b@0 succeeded]
+            both running -> running [both@0 running]
+            both failed -> failed [both@0 failed]
+            rerun b -> resuming [b@0 null]
+            reload -> resuming []
+            next -> resuming []
+                b@0: "x.y" null
+            b running -> running [b@0 running]
+            b succeeded 3 -> running [b@0 succeeded]
+            reload -> running []
+            next -> running []
+                both@0: "core.echo" {"x":1,"y":3}
+        "#]],
+    );
+}
+
+#[test]
+fn succeeded_items_run_again_when_named() {
+    check(
+        "
+tasks:
+  a:
+    with: <% list(1, 2) %>
+    action: core.echo n=<% item() %>
+    next: [{publish: [{r: <% result() %>}]}]
+",
+        "running\nnext\na#0 running\na#1 running\na#0 succeeded 1\na#1 succeeded 2\nrerun a\nnext\na#0 running\na#1 running\na#0 succeeded 3\na#1 succeeded 4",
+        expect![[r#"
+            running -> running []
+            next -> running []
+                a@0: #0 "core.echo" {"n":1}; #1 "core.echo" {"n":2}
+            a#0 running -> running [a@0 running]
+            a#1 running -> running []
+            a#0 succeeded 1 -> running []
+            a#1 succeeded 2 -> succeeded [a@0 succeeded, continue@0 succeeded]
+            rerun a -> resuming [a@0 null]
+            next -> resuming []
+                a@0: #0 "core.echo" {"n":1}; #1 "core.echo" {"n":2}
+            a#0 running -> running [a@0 running]
+            a#1 running -> running []
+            a#0 succeeded 3 -> running []
+            a#1 succeeded 4 -> succeeded [a@0 succeeded]
+        "#]],
+    );
+}
+
+#[test]
+fn a_rerun_takes_a_fail_command_back_where_work_is_left() {
+    check(
+        "
+tasks:
+  a: {action: x.y, next: [{do: [fail, b]}]}
+  b: {action: x.y, next: [{do: c}]}
+  c: {action: x.y}
+",
+        "running\na running\na succeeded\nnext\nb running\nb succeeded\nerrors\nrerun\nerrors\nnext\nc running\nc succeeded\nrerun",
+        expect![[r#"
+            running -> running []
+            a running -> running [a@0 running]
+            a succeeded -> failed [a@0 succeeded, fail@0 failed]
+            next -> failed []
+                b@0: "x.y" null
+            b running -> failed [b@0 running]
+            b succeeded -> failed [b@0 succeeded]
+            errors -> failed []
+                {"type":"error","message":"Execution failed. See result for details.","task_id":"fail"}
+            rerun -> resuming [fail@0 null]
+            errors -> resuming []
+            next -> resuming []
+                c@0: "x.y" null
+            c running -> running [c@0 running]
+            c succeeded -> succeeded [c@0 succeeded]
+            rerun -> resuming []
+        "#]],
+    );
+}
+
+#[test]
 fn others_run_on_while_a_task_is_held() {
     check(
         "

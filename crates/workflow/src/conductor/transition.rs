@@ -6,7 +6,7 @@ use squall_value::{Dict, Str, Value};
 
 use super::{Conductor, LogEntry, World};
 use crate::chain;
-use crate::context;
+use crate::context::{self, Known};
 use crate::definition::{Assignment, Definition, Join, Language};
 use crate::graph::Edge;
 use crate::piece::{Piece, StagedPiece};
@@ -232,6 +232,8 @@ impl Conductor {
             }
             None => {
                 let id = self.state.next_staged;
+                let earlier = self.joined_before_rerun(edge.to, route);
+                let version = earlier.map_or(version, |into| self.merge(into, version));
                 self.record(Piece::Staged(StagedPiece {
                     staged: id,
                     task: self.name(edge.to).clone(),
@@ -246,12 +248,32 @@ impl Conductor {
         }
     }
 
+    /// The variables that a join had before a rerun. The branches that do not run again have left
+    /// theirs there, and nowhere else.
+    fn joined_before_rerun(&self, node: usize, route: usize) -> Option<u64> {
+        self.definition.graph.get(node).barrier.as_ref()?;
+        let (index, entry) = self.state.latest(node, route)?;
+        (index < self.state.rerun_at).then_some(entry.version)
+    }
+
     /// The variables of a staged task with what the branch that ends in `from` has changed on top.
     fn merge_branch(&mut self, id: u64, from: u64) -> u64 {
         let staged = self.state.staged.get_mut(&id).expect("the caller found it");
         let into = staged.version;
         let mut known = staged.known.take();
-        let missing = self.state.contexts.missing(into, from, &mut known);
+        let version = self.merge_known(into, from, &mut known);
+        if let Some(staged) = self.state.staged.get_mut(&id) {
+            staged.known = known;
+        }
+        version
+    }
+
+    fn merge(&mut self, into: u64, from: u64) -> u64 {
+        self.merge_known(into, from, &mut None)
+    }
+
+    fn merge_known(&mut self, into: u64, from: u64, known: &mut Option<Known>) -> u64 {
+        let missing = self.state.contexts.missing(into, from, known);
         let mut version = into;
         for of in missing {
             let next = self.state.contexts.next_id();
@@ -265,9 +287,6 @@ impl Conductor {
             if let (Some(known), Some(change)) = (known.as_mut(), change) {
                 known.extend(next, change);
             }
-        }
-        if let Some(staged) = self.state.staged.get_mut(&id) {
-            staged.known = known;
         }
         version
     }
