@@ -107,4 +107,11 @@ fn main() {
             .render(&template, &context, Undefined::Strict)
             .unwrap();
     });
+    let name = "a template of ten expressions  (parsed each time)";
+    measure(name, 10_000, || {
+        let context = Context::new(context);
+        Expressions::default()
+            .render(&template, &context, Undefined::Strict)
+            .unwrap();
+    });
 }

@@ -15,6 +15,8 @@ use crate::{
 
 /// How often the result of an expression may be an expression again.
 const REEVALUATION_MAX: usize = 16;
+/// What it costs to read and evaluate a result once more, in steps.
+const AGAIN_STEPS: u32 = 1_000;
 
 type Compiled = Arc<Result<Template, Box<Error>>>;
 
@@ -98,7 +100,9 @@ impl Expressions {
         scope: &dyn Scope,
     ) -> Result<squall_yaql::Value, Error> {
         match &statement.node {
-            Node::Text(text) if text.language == Language::Yaql => self.yaql(text, scope, 0),
+            Node::Text(text) if text.language == Language::Yaql => {
+                self.yaql(text, scope, 0, &mut yaql::budget(&self.limits))
+            }
             node => self
                 .node(node, scope)
                 .map(squall_yaql::Value::from_mutable_data),
@@ -110,7 +114,7 @@ impl Expressions {
             Node::Plain(value) => Ok(value.clone()),
             Node::Text(text) => match text.language {
                 Language::Yaql => {
-                    let value = self.yaql(text, scope, 0)?;
+                    let value = self.yaql(text, scope, 0, &mut yaql::budget(&self.limits))?;
                     value
                         .to_data()
                         .map_err(|error| yaql::described(&error, &text.source))
@@ -141,6 +145,7 @@ impl Expressions {
         text: &Text,
         scope: &dyn Scope,
         depth: usize,
+        budget: &mut squall_yaql::Budget,
     ) -> Result<squall_yaql::Value, Error> {
         let is_whole = matches!(&text.expressions[..], [one] if *one.text == *text.source);
         let mut output = text.source.to_string();
@@ -151,14 +156,16 @@ impl Expressions {
                 .get_or_init(|| yaql::engine().parse(&found.inner))
                 .as_ref()
                 .map_err(|error| described(&error.clone().into()))?;
-            let mut value =
-                yaql::evaluate(compiled, scope, &self.limits).map_err(|error| described(&error))?;
+            let mut value = yaql::evaluate(compiled, scope, &self.limits, budget)
+                .map_err(|error| described(&error))?;
             if let squall_yaql::Value::String(result) = &value
                 && let Some(again) = self.again(result, Language::Yaql, depth)
             {
                 let again = again.map_err(|error| nested(&error, Language::Yaql, &found.text))?;
+                // A few texts that name each other often would otherwise take for ever.
+                budget.steps = budget.steps.saturating_sub(AGAIN_STEPS.into());
                 value = self
-                    .yaql(&again, scope, depth + 1)
+                    .yaql(&again, scope, depth + 1, budget)
                     .map_err(|error| nested(&error, Language::Yaql, &found.text))?;
             }
             if is_whole {
@@ -316,6 +323,10 @@ impl Expressions {
         let Some(again) = self.again(result, Language::Jinja, depth) else {
             return Ok(value);
         };
+        engine
+            .budget
+            .step(AGAIN_STEPS as usize)
+            .map_err(|error| *error)?;
         again
             .and_then(|text| self.expand(&text, engine, depth + 1))
             .map_err(|error| nested(&error, Language::Jinja, source))
@@ -333,7 +344,13 @@ impl Expressions {
         variables: &[(&str, squall_yaql::Value)],
         scope: &dyn Scope,
     ) -> Result<squall_yaql::Value, squall_yaql::Error> {
-        yaql::evaluate_over(expression, variables, scope, &self.limits)
+        yaql::evaluate_over(
+            expression,
+            variables,
+            scope,
+            &self.limits,
+            &mut yaql::budget(&self.limits),
+        )
     }
 
     /// All syntax errors in a statement, without evaluating anything.

@@ -92,7 +92,7 @@ impl squall_yaql::Host for Host<'_> {
     fn call(&self, number: u32, call: &mut Call<'_, '_>) -> Result<Value, squall_yaql::Error> {
         let function = jinja::functions()
             .nth(number as usize)
-            .ok_or_else(|| squall_yaql::Error::host("NotImplementedError", "no such function"))?;
+            .expect("the library has the catalogue's functions alone");
         if function.name == "ctx" {
             return self.ctx(call);
         }
@@ -209,6 +209,14 @@ fn to_yaql(error: Error) -> squall_yaql::Error {
     squall_yaql::Error::new(kind, error.class, error.message)
 }
 
+/// What the evaluation of one text may use up.
+pub(crate) fn budget(limits: &Limits) -> Budget {
+    let mut budget = Budget::new();
+    budget.steps = limits.steps;
+    budget.memory = limits.bytes;
+    budget
+}
+
 /// Evaluates one expression.
 ///
 /// # Errors
@@ -218,8 +226,9 @@ pub(crate) fn evaluate(
     expression: &squall_yaql::Expression,
     scope: &dyn Scope,
     limits: &Limits,
+    budget: &mut Budget,
 ) -> Result<Value, squall_yaql::Error> {
-    evaluate_over(expression, &[], scope, limits)
+    evaluate_over(expression, &[], scope, limits, budget)
 }
 
 /// As [`evaluate`], with further variables such as `$`.
@@ -228,19 +237,17 @@ pub(crate) fn evaluate_over(
     variables: &[(&str, Value)],
     scope: &dyn Scope,
     limits: &Limits,
+    budget: &mut Budget,
 ) -> Result<Value, squall_yaql::Error> {
     let host = Host {
         scope,
         engine: RefCell::new(jinja::Engine::new(Outside::Workflow(scope), true, limits)),
     };
-    let mut budget = Budget::new();
-    budget.steps = limits.steps;
-    budget.memory = limits.bytes;
     let context = Context::new(Arc::clone(&LIBRARY));
     for (name, value) in variables {
         context.set(name, value.clone())?;
     }
-    expression.evaluate(&context, &host, &mut budget)
+    expression.evaluate(&context, &host, budget)
 }
 
 /// The failure of an expression as workflows report it.

@@ -25,7 +25,7 @@ pub(super) fn attribute(value: &Val, name: &str) -> Option<Val> {
     })
 }
 
-const METHODS: &[Callable] = &[
+pub(super) const METHODS: &[Callable] = &[
     Callable::new("isoformat", "isoformat", &["self"], 1, |_, mut args| {
         Ok(Val::str(iso(&args.required(0))))
     }),

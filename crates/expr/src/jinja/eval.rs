@@ -113,8 +113,8 @@ impl<'a> Engine<'a> {
         self.expr(expr, &Scope::root())
     }
 
-    /// One step of work, one level deeper.
-    fn enter(&self) -> Res<()> {
+    /// One step of work.
+    fn step(&self) -> Res<()> {
         self.budget.step(1)?;
         if self.budget.steps.get() < self.next_clock.get() {
             self.next_clock
@@ -123,6 +123,12 @@ impl<'a> Engine<'a> {
                 return Err(limit_error("the template takes too much time"));
             }
         }
+        Ok(())
+    }
+
+    /// One step of work, one level deeper.
+    fn enter(&self) -> Res<()> {
+        self.step()?;
         let depth = self.depth.get();
         if depth >= DEPTH_MAX {
             return Err(limit_error("maximum recursion depth exceeded"));
@@ -419,7 +425,7 @@ impl<'a> Engine<'a> {
             state.index.set(index);
             inner.set(&name, Val::Loop(Rc::clone(&state)));
             self.assign(&node.target, state.items[index].clone(), &inner)?;
-            self.budget.step(1)?;
+            self.step()?;
             self.body(&node.body, &inner, out)?;
         }
         Ok(())

@@ -181,7 +181,7 @@ fn check_expr(expr: &Expr, is_soft: bool) -> Res<()> {
 }
 
 /// Names that every template knows.
-const GLOBALS: [&str; 6] = ["range", "dict", "lipsum", "cycler", "joiner", "namespace"];
+pub(super) const GLOBALS: [&str; 6] = ["range", "dict", "lipsum", "cycler", "joiner", "namespace"];
 
 /// The names that a template reads from its context.
 pub(super) fn undeclared(body: &Body) -> BTreeSet<String> {

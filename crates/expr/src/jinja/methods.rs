@@ -45,7 +45,7 @@ pub(super) fn is_dict_method(name: &str) -> bool {
     OF_DICT.contains_key(name)
 }
 
-const LIST: &[Callable] = &[
+pub(super) const LIST: &[Callable] = &[
     Callable::new("append", "append", &["self", "object"], 2, list_append),
     Callable::new("clear", "clear", &["self"], 1, list_clear),
     Callable::new("copy", "copy", &["self"], 1, list_copy),
@@ -71,7 +71,7 @@ const LIST: &[Callable] = &[
     Callable::new("sort", "sort", &["self", "key", "reverse"], 1, list_sort),
 ];
 
-const DICT: &[Callable] = &[
+pub(super) const DICT: &[Callable] = &[
     Callable::new("clear", "clear", &["self"], 1, dict_clear),
     Callable::new("copy", "copy", &["self"], 1, dict_copy),
     Callable::new(
@@ -97,7 +97,7 @@ const DICT: &[Callable] = &[
     Callable::new("values", "values", &["self"], 1, dict_values),
 ];
 
-const TUPLE: &[Callable] = &[
+pub(super) const TUPLE: &[Callable] = &[
     Callable::new("count", "count", &["self", "value"], 2, sequence_count),
     Callable::new(
         "index",
@@ -108,7 +108,7 @@ const TUPLE: &[Callable] = &[
     ),
 ];
 
-const FLOAT: &[Callable] = &[
+pub(super) const FLOAT: &[Callable] = &[
     Callable::new("is_integer", "is_integer", &["self"], 1, |_, mut args| {
         Ok(Val::Bool(
             matches!(args.required(0), Val::Float(n) if n.is_finite() && n.fract() == 0.0),
@@ -119,7 +119,7 @@ const FLOAT: &[Callable] = &[
     }),
 ];
 
-const INT: &[Callable] = &[
+pub(super) const INT: &[Callable] = &[
     Callable::new("bit_length", "bit_length", &["self"], 1, |_, mut args| {
         Ok(match args.required(0) {
             Val::Big(number) => Val::Int(number.bits().to_i64().unwrap_or(i64::MAX)),
@@ -143,7 +143,7 @@ const INT: &[Callable] = &[
     }),
 ];
 
-const BYTES: &[Callable] = &[
+pub(super) const BYTES: &[Callable] = &[
     Callable::new(
         "decode",
         "decode",

@@ -8,6 +8,8 @@ mod ast;
 mod calls;
 mod catalogue;
 mod convert;
+#[cfg(test)]
+mod coverage;
 mod dates;
 mod eval;
 mod filters;
