@@ -251,7 +251,7 @@ impl Replay<'_> {
         self.keep_pieces();
         self.reloads += 1;
         let definition = self.conductor.definition().clone();
-        if self.reloads % 2 == 0 {
+        if self.reloads.is_multiple_of(2) {
             self.pieces = vec![self.conductor.snapshot().to_value()];
         }
         match Conductor::restore_values(definition, &self.pieces) {
