@@ -36,15 +36,38 @@ fn main() {
         let (dir, kind) = (Path::new(&args[2]), &args[3]);
         return runtime.block_on(server(dir, kind, args[4] == "session"));
     }
+    run_cases(&args, |kind, mode| runtime.block_on(check(kind, mode)));
+}
+
+/// The part of the test harness's command line that its callers use: `--list` names the cases,
+/// `--exact` picks some, `--ignored` asks for those that are left out, of which there are none.
+fn run_cases(args: &[String], mut check: impl FnMut(&str, &str)) {
+    let mut cases = Vec::new();
     for mode in ["session", "group"] {
         for (at, command) in COMMANDS.iter().enumerate() {
-            runtime.block_on(check(command, mode));
-            println!("test command_{at}_{mode} ... ok");
+            cases.push((format!("command_{at}_{mode}"), *command, mode));
         }
     }
     for kind in ["python-fork", "python-process"] {
-        runtime.block_on(check(kind, "session"));
-        println!("test {kind} ... ok");
+        cases.push((kind.to_owned(), kind, "session"));
+    }
+    let given = |flag: &str| args.iter().any(|arg| arg == flag);
+    if given("--ignored") {
+        return;
+    }
+    for (name, kind, mode) in &cases {
+        if given("--list") {
+            println!("{name}: test");
+        } else if !given("--exact") || given(name) {
+            check(kind, mode);
+            println!("test {name} ... ok");
+        }
+    }
+    if !given("--list") {
+        println!(
+            "test result: ok. {} passed; 0 failed; 0 ignored",
+            cases.len()
+        );
     }
 }
 
