@@ -342,11 +342,11 @@ fn retries(workflow: &str, task: &str, workflows: &[String]) -> Option<usize> {
     let number: usize = workflow.strip_prefix("wf")?.parse().ok()?;
     let text = workflows.get(number)?;
     let (_, rest) = text.split_once(&format!("  {task}:\n"))?;
-    let own = rest
+    let mut own = rest
         .lines()
         .take_while(|line| line.starts_with("    "))
         .skip_while(|line| !line.starts_with("    retry:"));
-    let count = own.skip(1).next()?.trim().strip_prefix("count: ")?;
+    let count = own.nth(1)?.trim().strip_prefix("count: ")?;
     count.parse().ok()
 }
 

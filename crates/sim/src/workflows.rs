@@ -15,10 +15,10 @@ pub(crate) fn draw(chance: &Chance, number: usize) -> String {
     let mut tasks = Vec::new();
     for index in 0..count {
         let mut next = Vec::new();
-        for target in index + 1..count {
+        for (target, above) in above.iter_mut().enumerate().skip(index + 1) {
             let close = target == index + 1;
             if chance.per_mille(if close { 650 } else { 200 }) {
-                above[target] += 1;
+                *above += 1;
                 next.push((
                     target,
                     *chance.pick(&["succeeded()", "failed()", "completed()"]),
