@@ -12,6 +12,7 @@ mod clock;
 mod command;
 mod crash;
 mod http;
+mod peers;
 mod server;
 mod suites;
 mod tidy;
@@ -70,6 +71,7 @@ fn run(command: Command) -> Result<bool> {
             Ok(true)
         }
         Command::Test { names, .. } => suites::run(&root, &names),
+        Command::Bench(options) if options.peers => peers::run(&root),
         Command::Bench(options) => bench::run(&root, &options),
         Command::Crash(options) => crash::run(&root, &options),
         Command::Ci => ci::run(&root),

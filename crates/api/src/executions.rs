@@ -272,14 +272,27 @@ pub(crate) async fn run_again(
 ) -> Result<Response> {
     let before = find(&api, &id).await?;
     let body = object(&bytes)?;
-    let tasks = body
-        .get("tasks")
-        .and_then(Value::as_list)
-        .unwrap_or_default();
-    if !tasks.is_empty() {
+    let names = |member: &str| -> Vec<Str> {
+        let list = body
+            .get(member)
+            .and_then(Value::as_list)
+            .unwrap_or_default();
+        list.iter()
+            .filter_map(Value::as_str)
+            .map(Str::from)
+            .collect()
+    };
+    let (tasks, reset) = (names("tasks"), names("reset"));
+    let given = body.get("parameters").and_then(Value::as_dict);
+    if !tasks.is_empty() && given.is_some_and(|parameters| !parameters.is_empty()) {
         return Err(Error::bad(
-            "Running single tasks again is not supported by this server yet.",
+            "Parameters cannot be given when tasks are run again.",
         ));
+    }
+    if !tasks.is_empty() {
+        let user = caller.user();
+        let execution = api.engine.rerun(before.id(), &tasks, &reset, &user).await?;
+        return created(&api, &execution).await;
     }
     let mut ask = Ask::new(before.request.action.text(), caller.user());
     if !params::truth(&params, "no_merge")? {

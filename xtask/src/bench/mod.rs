@@ -30,6 +30,9 @@ const IDLE: Duration = Duration::from_secs(2);
 pub(crate) struct Options {
     /// The keys to measure; all when none is named.
     names: Vec<String>,
+    /// Measure the expression languages beside Python's, instead of the server. Needs a network.
+    #[arg(long)]
+    pub(crate) peers: bool,
     /// Write the values to this file as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
