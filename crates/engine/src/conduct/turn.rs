@@ -176,15 +176,19 @@ impl Engine {
     fn tell_end(self: &Arc<Engine>, loaded: &mut Loaded, place: &Place, end: &ChildEnd) {
         let progress = &end.execution.progress;
         let is_late = place.deadline.is_some() && progress.ended >= place.deadline;
-        if !is_late {
-            return self.tell_status(loaded, place, progress.state, end.result.clone());
-        }
-        let is_last = !loaded.children.has_active(&place.task, place.route);
-        if progress.state != State::Ended(Outcome::Canceled) {
+        // What was stopped because the time was up is told for the whole task at once.
+        if !is_late || progress.state != State::Ended(Outcome::Canceled) {
             self.tell_status(loaded, place, progress.state, end.result.clone());
         }
+        let now = self.env.now();
+        let is_over = place.deadline.is_some_and(|deadline| deadline <= now);
+        if !is_over || loaded.children.has_active(&place.task, place.route) {
+            return;
+        }
         let entry = loaded.conductor.task(&place.task, place.route);
-        if is_last && entry.is_some_and(|entry| !entry.status.is_completed()) {
+        // A further attempt has its own time.
+        let is_open = |status: Status| !status.is_completed() && status != Status::Retrying;
+        if entry.is_some_and(|entry| is_open(entry.status)) {
             self.tell_lateness(loaded, place);
         }
     }
