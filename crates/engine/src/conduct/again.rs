@@ -140,22 +140,10 @@ impl Engine {
         loaded: &mut Loaded,
         verdict: Verdict,
     ) -> Result<(), ControlError> {
-        let Loaded {
-            conductor,
-            children,
-            ..
-        } = loaded;
-        let host = super::world::Datastore {
-            datastore: &self.datastore,
-            children,
-        };
-        let world = squall_workflow::World {
-            expressions: &self.expressions,
-            host: &host,
-        };
-        conductor
-            .decide(&verdict.task, verdict.route, verdict.decision, world)
-            .map_err(|refusal| ControlError::Refused(refusal.to_string()))
+        self.with_world(loaded, |conductor, world| {
+            conductor.decide(&verdict.task, verdict.route, verdict.decision, world)
+        })
+        .map_err(|refusal| ControlError::Refused(refusal.to_string()))
     }
 }
 

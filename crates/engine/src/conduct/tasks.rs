@@ -27,22 +27,7 @@ impl Engine {
     pub(super) fn start_tasks(self: &Arc<Engine>, loaded: &mut Loaded, turn: &mut Turn) {
         let mut started = 0;
         for _ in 0..POLLS_MAX {
-            let requests = {
-                let Loaded {
-                    conductor,
-                    children,
-                    ..
-                } = &mut *loaded;
-                let host = super::world::Datastore {
-                    datastore: &self.datastore,
-                    children,
-                };
-                let world = squall_workflow::World {
-                    expressions: &self.expressions,
-                    host: &host,
-                };
-                conductor.next_tasks(world)
-            };
+            let requests = self.with_world(loaded, |conductor, world| conductor.next_tasks(world));
             if requests.is_empty() {
                 return;
             }
@@ -88,23 +73,13 @@ impl Engine {
 
     /// A task that has nothing to run is over at once.
     fn pass(self: &Arc<Engine>, loaded: &mut Loaded, request: &TaskRequest, result: Value) {
-        let Loaded {
-            conductor,
-            children,
-            ..
-        } = loaded;
-        let host = super::world::Datastore {
-            datastore: &self.datastore,
-            children,
-        };
-        let world = squall_workflow::World {
-            expressions: &self.expressions,
-            host: &host,
-        };
         for status in [Status::Running, Status::Succeeded] {
             let event = TaskEvent::new(request.task.clone(), request.route, status);
             let event = event.with_result(result.clone());
-            if let Err(refusal) = conductor.task_event(event, world) {
+            let told = self.with_world(loaded, |conductor, world| {
+                conductor.task_event(event, world)
+            });
+            if let Err(refusal) = told {
                 tracing::warn!(task = %request.task, %refusal, "a task without an action did not pass");
             }
         }

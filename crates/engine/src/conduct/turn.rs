@@ -195,20 +195,10 @@ impl Engine {
 
     /// The time of a task is up, and nothing of it runs any more.
     fn tell_lateness(self: &Arc<Engine>, loaded: &mut Loaded, place: &Place) {
-        let Loaded {
-            conductor,
-            children,
-            ..
-        } = loaded;
-        let host = super::world::Datastore {
-            datastore: &self.datastore,
-            children,
-        };
-        let world = squall_workflow::World {
-            expressions: &self.expressions,
-            host: &host,
-        };
-        if let Err(refusal) = conductor.task_timed_out(&place.task, place.route, world) {
+        let told = self.with_world(loaded, |conductor, world| {
+            conductor.task_timed_out(&place.task, place.route, world)
+        });
+        if let Err(refusal) = told {
             tracing::debug!(task = %place.task, %refusal, "a task was over before its time");
         }
     }
@@ -258,20 +248,10 @@ impl Engine {
             event = event.for_item(item, accumulated);
         }
         let event = event.with_result(result);
-        let Loaded {
-            conductor,
-            children,
-            ..
-        } = loaded;
-        let host = super::world::Datastore {
-            datastore: &self.datastore,
-            children,
-        };
-        let world = squall_workflow::World {
-            expressions: &self.expressions,
-            host: &host,
-        };
-        if let Err(refusal) = conductor.task_event(event, world) {
+        let told = self.with_world(loaded, |conductor, world| {
+            conductor.task_event(event, world)
+        });
+        if let Err(refusal) = told {
             tracing::debug!(task = %place.task, %refusal, "the conductor takes no such event");
         }
     }
@@ -401,20 +381,12 @@ impl Engine {
     }
 
     fn workflow_result(self: &Arc<Engine>, loaded: &mut Loaded) -> Value {
+        let output = self.with_world(loaded, |conductor, world| conductor.render_output(world));
         let Loaded {
             conductor,
             children,
             ..
         } = loaded;
-        let host = super::world::Datastore {
-            datastore: &self.datastore,
-            children,
-        };
-        let world = squall_workflow::World {
-            expressions: &self.expressions,
-            host: &host,
-        };
-        let output = conductor.render_output(world);
         if let Some(tasks) = children.history() {
             let mut result = squall_value::Dict::new();
             result.insert("tasks", tasks);

@@ -4,7 +4,31 @@ use squall_expr::{Host, HostError, KeyScope};
 use squall_model::Timestamp;
 use squall_value::Value;
 
+use squall_workflow::{Conductor, World};
+
 use super::children::Children;
+use super::live::Loaded;
+use crate::Engine;
+
+impl Engine {
+    /// Lets the conductor of a live workflow decide, with the languages, the datastore and the
+    /// records of the workflow's own tasks at hand.
+    pub(super) fn with_world<R>(
+        &self,
+        loaded: &mut Loaded,
+        decide: impl FnOnce(&mut Conductor, World<'_>) -> R,
+    ) -> R {
+        let host = Datastore {
+            datastore: &self.datastore,
+            children: &loaded.children,
+        };
+        let world = World {
+            expressions: &self.expressions,
+            host: &host,
+        };
+        decide(&mut loaded.conductor, world)
+    }
+}
 
 /// The datastore, and the records of tasks.
 pub(super) struct Datastore<'a> {
