@@ -1,5 +1,7 @@
 //! The API as clients see it, on the store in memory.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! An event's way through the stages, on the store in memory.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use squall_engine::{

@@ -3,6 +3,8 @@
 //! The steps are the test's: work is polled one piece at a time, in order, and time stands still
 //! until it is moved.
 
+#![allow(clippy::unwrap_used)]
+
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,7 @@
 //! Runs of the simulation: that the engine keeps its promises, and that broken ones are found.
 
+#![allow(clippy::unwrap_used)]
+
 use squall_sim::{Failure, Options, Plant, Report, simulate};
 
 fn run(seed: u64, plant: Plant) -> Result<Report, Box<Failure>> {

@@ -1,5 +1,7 @@
 //! Replays the recorded runs, graphs and tables of the reference engine, where they are at hand.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::PathBuf;
 
 #[path = "../examples/replay/conduct.rs"]

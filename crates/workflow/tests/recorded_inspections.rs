@@ -1,5 +1,7 @@
 //! Replays the recorded inspections of the reference engine, where they are at hand.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::PathBuf;
 
 use squall_value::json;
