@@ -144,7 +144,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes, changes and removes documents, all or (up to [`BATCH`] of them) nothing, and puts them
+    /// Makes, changes and removes documents, all or (up to `BATCH` of them) nothing, and puts them
     /// in force. Returns the documents that were put, in order.
     ///
     /// # Errors

@@ -42,7 +42,7 @@ pub struct Parameter {
 
 impl Parameter {
     /// Reads a definition. Never fails: what makes no sense is as if absent;
-    /// [`Parameters::check`] tells about it.
+    /// [`check::parameters`](crate::check::parameters) tells about it.
     #[must_use]
     pub fn new(attributes: &Value) -> Parameter {
         let flag = |key: &str| attributes.get(key).and_then(Value::as_bool) == Some(true);
@@ -139,7 +139,7 @@ pub struct Parameters {
 
 impl Parameters {
     /// Reads a `parameters` mapping; anything but a mapping has no parameters. Never fails: see
-    /// [`Parameters::check`].
+    /// [`check::parameters`](crate::check::parameters).
     #[must_use]
     pub fn new(definition: &Value) -> Parameters {
         let entries = definition
