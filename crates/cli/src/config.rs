@@ -16,6 +16,9 @@ use crate::options::GlobalOptions;
 /// The file of a data directory in which a server leaves a token for its own machine.
 pub const TOKEN_FILE: &str = "local-token";
 
+/// The file of a data directory in which a running server leaves its address.
+pub(crate) const ADDRESS_FILE: &str = "address";
+
 const SERVER_DEFAULT: &str = "http://127.0.0.1:9101";
 const CONTEXT_DEFAULT: &str = "default";
 
@@ -74,6 +77,8 @@ pub(crate) enum ServerFrom {
     Option,
     Variable(&'static str),
     Context(String, PathBuf),
+    /// The file in which the server of this data directory left it.
+    Data(PathBuf),
     Default,
 }
 
@@ -85,6 +90,7 @@ impl fmt::Display for ServerFrom {
             ServerFrom::Context(name, file) => {
                 write!(f, "context `{name}` in {}", file.display())
             }
+            ServerFrom::Data(file) => write!(f, "the file {}", file.display()),
             ServerFrom::Default => f.write_str("nowhere: it is the default"),
         }
     }
@@ -316,10 +322,38 @@ fn server(
             Err(error) => Err(usage(format!("{error} (it comes from {from})"))),
         };
     }
-    match from_context() {
-        Some((url, from)) => base(url, from),
+    if let Some((url, from)) = from_context() {
+        return base(url, from);
+    }
+    match local_address(options, surroundings) {
+        Some((url, file)) => base(&url, ServerFrom::Data(file)),
         None => base(SERVER_DEFAULT, ServerFrom::Default),
     }
+}
+
+/// The data directory of a server on this machine, if one is named.
+fn data_directory(options: &GlobalOptions, surroundings: &Surroundings) -> Option<PathBuf> {
+    let named = options.data.clone();
+    named.or_else(|| surroundings.variable("SQUALL_DATA").map(PathBuf::from))
+}
+
+/// The address that the server of the data directory has left there.
+fn local_address(
+    options: &GlobalOptions,
+    surroundings: &Surroundings,
+) -> Option<(String, PathBuf)> {
+    let file = data_directory(options, surroundings)?.join(ADDRESS_FILE);
+    let text = read_small(&file)?;
+    let url = text.trim();
+    (!url.is_empty()).then(|| (url.to_owned(), file))
+}
+
+/// A file of a line or two, if it is there and no larger than such a file can be.
+fn read_small(path: &Path) -> Option<String> {
+    let size = fs::metadata(path).ok()?.len();
+    (size <= TOKEN_BYTES_MAX)
+        .then(|| fs::read_to_string(path).ok())
+        .flatten()
 }
 
 fn credential(
@@ -361,18 +395,11 @@ fn local_token(
     let named = surroundings
         .variable("SQUALL_TOKEN_FILE")
         .map(PathBuf::from);
-    let data = options
-        .data
-        .clone()
-        .or_else(|| surroundings.variable("SQUALL_DATA").map(PathBuf::from));
-    let local = data
+    let local = data_directory(options, surroundings)
         .map(|data| data.join(TOKEN_FILE))
         .filter(|_| connection.endpoints.is_loopback());
     named.into_iter().chain(local).find_map(|path| {
-        let size = fs::metadata(&path).ok()?.len();
-        let text = (size <= TOKEN_BYTES_MAX)
-            .then(|| fs::read_to_string(&path).ok())
-            .flatten()?;
+        let text = read_small(&path)?;
         let token = text.trim();
         let from = format!("the file {}", path.display());
         (!token.is_empty()).then(|| (Credential::Token(token.to_owned()), from))

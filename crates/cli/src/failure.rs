@@ -63,6 +63,11 @@ pub(crate) fn explain(
     (code, Some(text))
 }
 
+/// Whether nobody named a server: the one that is meant runs on this machine, or should.
+fn is_of_this_machine(from: &ServerFrom) -> bool {
+    matches!(from, ServerFrom::Default | ServerFrom::Data(_))
+}
+
 fn advice(error: &Error, connection: Option<&Connection>) -> Vec<String> {
     let mut lines = Vec::new();
     let server = connection.map(|connection| {
@@ -72,13 +77,13 @@ fn advice(error: &Error, connection: Option<&Connection>) -> Vec<String> {
     match error {
         Error::Unreachable { source, .. } => {
             lines.extend(server);
-            let is_default = connection
-                .is_none_or(|connection| matches!(connection.server_from, ServerFrom::Default));
+            let is_here =
+                connection.is_none_or(|connection| is_of_this_machine(&connection.server_from));
             if source.is_timeout() {
                 lines.push(
                     "it did not answer in time: is the machine up, and no firewall between?".into(),
                 );
-            } else if is_default {
+            } else if is_here {
                 lines.push("start a server on this machine with `squall serve`, or".into());
             }
             lines.push(

@@ -43,15 +43,15 @@ pub enum ColorChoice {
 /// Options that every command takes.
 #[derive(Args, Clone, Debug, Default)]
 pub struct GlobalOptions {
-    /// Address of the server [default: SQUALL_SERVER, ST2_API_URL, the context's, else
-    /// http://127.0.0.1:9101]
+    /// Address of the server [default: SQUALL_SERVER, ST2_API_URL, the context's, that of the data
+    /// directory's server, else http://127.0.0.1:9101]
     #[arg(long, global = true, value_name = "URL", help_heading = "Server")]
     pub server: Option<String>,
     /// Use this context of the configuration [default: SQUALL_CONTEXT, else the current one]
     #[arg(long, global = true, value_name = "NAME", help_heading = "Server")]
     pub context: Option<String>,
-    /// Data directory of a server on this machine, whose local token is used if there is no other
-    /// [default: SQUALL_DATA]
+    /// Data directory of a server on this machine, whose address and local token are used if there
+    /// are no others [default: SQUALL_DATA]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Server")]
     pub data: Option<PathBuf>,
     /// Print JSON

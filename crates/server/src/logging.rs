@@ -1,6 +1,6 @@
 //! What the server tells on its standard error.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
@@ -10,6 +10,8 @@ pub(crate) fn start(level: &str, json: bool) {
     let filter = EnvFilter::try_from_env("SQUALL_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // A log in a file is read by programs too, which colours disturb.
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_writer(std::io::stderr);
     // A second start in one process keeps the first: tests do that.
     let _ = if json {

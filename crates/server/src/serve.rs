@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use squall_api::Api;
 use squall_auth::{ActionTokens, Directory};
-use squall_engine::{Engine, Parts, Settings, Tokens, TokioSpawn, Vault, sources};
+use squall_engine::{Engine, Parts, Recovered, Settings, Tokens, TokioSpawn, Vault, sources};
 use squall_env::{Env, SystemEnv};
 use squall_expr::Expressions;
 use squall_model::ExecutionId;
@@ -143,9 +143,7 @@ impl Server {
     /// What could not be opened, read or taken up, for the person who starts it.
     pub(crate) async fn start(options: &Options) -> Result<Server> {
         let env: Arc<dyn Env> = Arc::new(SystemEnv::new());
-        std::fs::create_dir_all(&options.data).with_context(|| {
-            format!("cannot make the data directory {}", options.data.display())
-        })?;
+        make_data_directory(&options.data)?;
         let data = std::fs::canonicalize(&options.data)?;
         let store = open_store(options, &data, &env).await?;
         let key_file = options
@@ -171,7 +169,7 @@ impl Server {
         let pack_directories = pack_directories(options, &data)?;
         packs::register_all(&engine, &pack_directories).await;
         let recovered = engine.recover().await?;
-        tracing::info!(?recovered, "took up what earlier starts left");
+        tell_recovered(recovered);
         start_services(&engine);
         tokio::spawn(renew_local_token(
             Arc::clone(&directory),
@@ -193,6 +191,8 @@ impl Server {
             body_bytes_max: engine.settings().payload_bytes_max,
             url: url.clone(),
         });
+        // Commands that know the data directory find the server by it.
+        write_private(&data.join("address"), &url).context("cannot leave the server's address")?;
         let (stop_intake, stopped) = oneshot::channel::<()>();
         let serving =
             axum::serve(listener, squall_api::router(api)).with_graceful_shutdown(async {
@@ -226,7 +226,38 @@ impl Server {
         self.store.retire_server(self.engine.lease()).await?;
         // Streams never end by themselves; they end here.
         self.serving.abort();
+        // Who asks next is told that nothing runs here, not that it does not answer.
+        let _ = std::fs::remove_file(self.data.join("address"));
         Ok(())
+    }
+}
+
+/// Makes the data directory, for nobody but its owner. One that is there keeps its rights.
+fn make_data_directory(data: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data);
+    made.with_context(|| format!("cannot make the data directory {}", data.display()))
+}
+
+/// Says what an earlier start left to do, if it left anything.
+fn tell_recovered(recovered: Recovered) {
+    let Recovered {
+        waiting,
+        lost,
+        workflows,
+        matched,
+    } = recovered;
+    if recovered != Recovered::default() {
+        tracing::info!(
+            waiting,
+            lost,
+            workflows,
+            matched,
+            "took up what earlier starts left"
+        );
     }
 }
 

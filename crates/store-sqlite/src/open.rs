@@ -56,6 +56,7 @@ pub(crate) struct Opened {
 /// Opens or creates the database at `path`, and brings its schema up to date.
 pub(crate) fn open(path: &Path, options: Options) -> Result<Opened, Error> {
     let lock = lock(path)?;
+    create_private(path)?;
     let mut writer = Connection::open(path).map_err(|error| {
         Error::Unusable(format!(
             "the database {} cannot be opened: {error}",
@@ -66,6 +67,24 @@ pub(crate) fn open(path: &Path, options: Options) -> Result<Opened, Error> {
     configure(&writer, options).map_err(|error| describe(&error))?;
     migrate(&mut writer)?;
     Ok(Opened { lock, writer })
+}
+
+/// Makes the database for its owner alone. SQLite gives its journals the rights of the database.
+fn create_private(path: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let made = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    match made {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(Error::Unusable(format!(
+            "the database {} cannot be made: {error}",
+            path.display()
+        ))),
+    }
 }
 
 /// Keeps other servers away for as long as the file is held open. SQLite's own locks would let two

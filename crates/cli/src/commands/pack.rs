@@ -146,11 +146,20 @@ fn line(finding: &Value, color: bool) -> String {
     line
 }
 
+/// `1 rule`, `2 rules`: the server names every kind in the plural.
+fn counted(count: i64, kinds: &str) -> String {
+    match kinds.strip_suffix("ies") {
+        Some(stem) if count == 1 => format!("1 {stem}y"),
+        None if count == 1 => format!("1 {}", kinds.strip_suffix('s').unwrap_or(kinds)),
+        _ => format!("{count} {kinds}"),
+    }
+}
+
 fn summary(registered: &Registered) -> String {
     let counts = registered
         .counts
         .iter()
-        .map(|(kind, count)| format!("{count} {}", kind.replace('_', " ")));
+        .map(|(kind, count)| counted(*count, &kind.replace('_', " ")));
     let counts: Vec<String> = counts.collect();
     if counts.is_empty() {
         "nothing was registered".to_owned()

@@ -207,6 +207,25 @@ fn a_local_token_stays_on_the_machine() {
 }
 
 #[test]
+fn a_running_server_is_found_by_its_data() {
+    let home = Home::new("");
+    let data = home.directory.path().join("data");
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join(ADDRESS_FILE), "http://127.0.0.1:4711").unwrap();
+    let data = data.to_str().unwrap();
+    let none = GlobalOptions::default();
+    assert_eq!(
+        home.resolve(&none, &[("SQUALL_DATA", data)]),
+        "http://127.0.0.1:4711 (the file ~/data/address); nobody ()"
+    );
+    let named = home.resolve(&with_server("http://127.0.0.1:1"), &[("SQUALL_DATA", data)]);
+    assert!(
+        named.starts_with("http://127.0.0.1:1 (--server)"),
+        "{named}"
+    );
+}
+
+#[test]
 fn the_file_survives_a_round() {
     let home = Home::new(CONFIG);
     let store = Store::open(&home.surroundings(&[])).unwrap();
