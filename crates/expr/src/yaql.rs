@@ -36,7 +36,7 @@ fn signature(function: &jinja::CatalogueFunction) -> String {
             } else {
                 "=—"
             };
-            format!("{}{default}", camel(param))
+            format!("{}{}{default}", camel(param), type_of(param))
         })
         .collect();
     if function.takes_rest {
@@ -46,6 +46,15 @@ fn signature(function: &jinja::CatalogueFunction) -> String {
         params.push("**kwargs".into());
     }
     format!("{}({})", function.name, params.join(", "))
+}
+
+/// The type that YAQL infers from the default of Python's parameter.
+fn type_of(param: &str) -> &'static str {
+    match param {
+        "ignorecase" | "sort_keys" | "allow_unicode" => ": bool?",
+        "result_index" => ": int?",
+        _ => "",
+    }
 }
 
 fn camel(name: &str) -> String {

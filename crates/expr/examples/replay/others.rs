@@ -48,7 +48,11 @@ pub(crate) fn yaql(replay: &Replay, case: &Data, profile_name: &str) -> Outcome 
         Ok(value) => Outcome::Value(encode(&value)),
         Err(error) => Outcome::Error {
             class: error.class.to_string(),
-            kind: snake(&format!("{:?}", error.kind)),
+            // A failure of the host's function; recordings have no kind of their own for those.
+            kind: match error.kind {
+                squall_yaql::ErrorKind::Host => "other".into(),
+                kind => snake(&format!("{kind:?}")),
+            },
             message: error.message,
         },
     }

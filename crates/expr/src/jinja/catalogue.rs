@@ -371,7 +371,11 @@ fn json_escape(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
 
 fn jsonpath_query(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     let data = convert::plain(engine, &args.required(0))?;
-    let query = engine.text(&args.required(1))?;
+    let query = match args.required(1) {
+        Val::Str(text) | Val::Safe(text) => text,
+        Val::Undefined(missing) => return Err(missing.error()),
+        _ => return Err(type_error("expected string or bytes-like object")),
+    };
     let fail = |failure: jsonpath::Failure| raised(failure.class, failure.kind, failure.message);
     let found = jsonpath::Path::parse(&query)
         .and_then(|path| path.find(&data))

@@ -295,6 +295,13 @@ impl<'a> Engine<'a> {
             Stmt::FilterBlock { filter, body } => {
                 let value = self.captured(body, &inner)?;
                 let value = self.filtered(filter, Some(value), &inner)?;
+                // The parts of the output are joined as they are.
+                if value.as_str().is_none() {
+                    return Err(type_error(format!(
+                        "sequence item 0: expected str instance, {} found",
+                        value.type_name()
+                    )));
+                }
                 self.print(&value, out)
             }
             Stmt::Block {
@@ -647,7 +654,7 @@ impl<'a> Engine<'a> {
             let part =
                 |part: &Option<Expr>| part.as_ref().map(|part| self.expr(part, scope)).transpose();
             let parts = [part(&parts[0])?, part(&parts[1])?, part(&parts[2])?];
-            let sliced = lookup::slice(&value, parts, self.is_strict)?;
+            let sliced = lookup::slice(&value, &parts)?;
             if let Some(text) = sliced.as_str() {
                 self.budget.bytes(text.len())?;
             } else if let Ok(length) = lookup::length(&sliced) {

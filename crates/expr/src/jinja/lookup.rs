@@ -8,7 +8,7 @@ use squall_value::Str;
 use super::objects::Method;
 use super::text;
 use super::value::{Key, Missing, Val, ViewKind};
-use super::{Res, methods, value_error};
+use super::{Res, methods, type_error, value_error};
 
 /// `value.name`: the attribute, else the key, else undefined.
 pub(super) fn attribute(value: &Val, name: &Str, is_strict: bool) -> Res<Val> {
@@ -211,20 +211,22 @@ const DUNDERS: [&str; 46] = [
 ];
 
 /// `value[start:stop:step]`.
-pub(super) fn slice(value: &Val, parts: [Option<Val>; 3], is_strict: bool) -> Res<Val> {
+pub(super) fn slice(value: &Val, parts: &[Option<Val>; 3]) -> Res<Val> {
     if let Val::Undefined(missing) = value {
         return Err(missing.error());
     }
     let mut numbers = [None; 3];
-    for (number, part) in numbers.iter_mut().zip(&parts) {
+    for (number, part) in numbers.iter_mut().zip(parts) {
         *number = match part {
             None | Some(Val::None) => None,
             Some(Val::Int(number)) => Some(*number),
             Some(Val::Bool(truth)) => Some(i64::from(*truth)),
             Some(Val::Big(number)) => Some(number.to_i64().unwrap_or(i64::MAX)),
-            // Python raises a TypeError within, which leaves an undefined.
-            Some(Val::Undefined(missing)) => return Err(missing.error()),
-            Some(_) => return Ok(slice_absent(value, &parts, is_strict)),
+            Some(_) => {
+                return Err(type_error(
+                    "slice indices must be integers or None or have an __index__ method",
+                ));
+            }
         };
     }
     let [start, stop, step] = numbers;
@@ -265,22 +267,14 @@ pub(super) fn slice(value: &Val, parts: [Option<Val>; 3], is_strict: bool) -> Re
                 step: range.step * step,
             }))
         }
-        _ => slice_absent(value, &parts, is_strict),
+        // Templates compile slices to Python's own subscripts: no undefined comes of them.
+        _ => {
+            return Err(type_error(format!(
+                "'{}' object is not subscriptable",
+                value.type_name()
+            )));
+        }
     })
-}
-
-fn slice_absent(value: &Val, parts: &[Option<Val>; 3], is_strict: bool) -> Val {
-    let part = |part: &Option<Val>| part.as_ref().map_or_else(|| "None".into(), text::repr);
-    Val::undefined(
-        format!(
-            "{} has no element slice({}, {}, {})",
-            value.described(),
-            part(&parts[0]),
-            part(&parts[1]),
-            part(&parts[2])
-        ),
-        !is_strict,
-    )
 }
 
 /// Start and end of a slice within a sequence of `length`.
@@ -351,7 +345,7 @@ pub(super) fn elements(value: &Val, budget: &super::value::Budget) -> Res<Vec<Va
         Val::Undefined(missing) => return Err(missing.error()),
         Val::Loop(state) => state.rest(),
         other => {
-            return Err(super::type_error(format!(
+            return Err(type_error(format!(
                 "'{}' object is not iterable",
                 other.type_name()
             )));
@@ -375,7 +369,7 @@ pub(super) fn length(value: &Val) -> Res<usize> {
         Val::Undefined(missing) if missing.is_lenient => 0,
         Val::Undefined(missing) => return Err(missing.error()),
         other => {
-            return Err(super::type_error(format!(
+            return Err(type_error(format!(
                 "object of type '{}' has no len()",
                 other.type_name()
             )));

@@ -132,7 +132,12 @@ pub(in crate::jinja) const ALL: &[Callable] = &[
 
 fn attr(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     let (value, name) = (args.required(0), args.required(1));
-    let name = engine.text(&name)?;
+    let Some(name) = name.as_str() else {
+        return Err(type_error(format!(
+            "attribute name must be string, not '{}'",
+            name.type_name()
+        )));
+    };
     lookup::python_attribute_or_undefined(&value, &name, engine.is_strict)
 }
 

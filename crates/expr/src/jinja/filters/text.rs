@@ -8,7 +8,7 @@ use crate::jinja::methods::index_argument;
 use crate::jinja::methods_str::{capitalize, lines, replaced, stripped};
 use crate::jinja::registry::{Bound, Callable};
 use crate::jinja::value::{Entries, Key, Val};
-use crate::jinja::{Res, percent, raised};
+use crate::jinja::{Res, percent, raised, type_error};
 use crate::statement::is_python_space;
 
 pub(in crate::jinja) const ALL: &[Callable] = &[
@@ -139,8 +139,35 @@ fn format(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     percent::format(&text, &values, &engine.budget)
 }
 
+/// The text that a filter splits into lines; what is no text has no `splitlines`.
+fn splittable(value: &Val) -> Res<Str> {
+    match value {
+        Val::Str(text) | Val::Safe(text) => Ok(text.clone()),
+        Val::Undefined(missing) => Err(missing.error()),
+        other => Err(raised(
+            "AttributeError",
+            crate::Kind::Attribute,
+            format!(
+                "'{}' object has no attribute 'splitlines'",
+                other.type_name()
+            ),
+        )),
+    }
+}
+
 fn indent(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
-    let text = engine.text(&args.required(0))?;
+    let value = args.required(0);
+    // A line end is added before the text is split, which only lists survive beside texts.
+    if !matches!(
+        value,
+        Val::Str(_) | Val::Safe(_) | Val::List(_) | Val::Undefined(_)
+    ) {
+        return Err(type_error(format!(
+            "unsupported operand type(s) for +=: '{}' and 'str'",
+            value.type_name()
+        )));
+    }
+    let text = splittable(&value)?;
     let indention: Str = match args.optional(1) {
         None => "    ".into(),
         Some(Val::Str(text) | Val::Safe(text)) => text,
@@ -200,7 +227,17 @@ fn trim(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
 }
 
 fn truncate(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
-    let text = engine.text(&args.required(0))?;
+    let value = args.required(0);
+    if matches!(
+        value,
+        Val::None | Val::Bool(_) | Val::Int(_) | Val::Big(_) | Val::Float(_)
+    ) {
+        return Err(type_error(format!(
+            "object of type '{}' has no len()",
+            value.type_name()
+        )));
+    }
+    let text = engine.text(&value)?;
     let length = args
         .optional(1)
         .map_or(Ok(255), |value| index_argument(&value))?;
@@ -234,7 +271,7 @@ fn truncate(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
 }
 
 fn wordwrap(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
-    let text = engine.text(&args.required(0))?;
+    let text = splittable(&args.required(0))?;
     let width = args
         .optional(1)
         .map_or(Ok(79), |value| index_argument(&value))?;
