@@ -177,10 +177,10 @@ fn unit(root: &Path) -> Result<Outcome> {
 /// A short run of each kind, and one with a planted bug that has to be found: a test that finds
 /// nothing would pass as well. With many kills it is a command of its own.
 fn crash(root: &Path) -> Result<Outcome> {
-    let plain = crash::Options::short(5);
+    let plain = crash::Options::short(100);
     let power_cut = crash::Options {
         power_cut: true,
-        ..plain.clone()
+        ..crash::Options::short(20)
     };
     let planted = crash::Options {
         planted: Some(crash::Planted::DurabilityNone),

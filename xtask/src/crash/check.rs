@@ -11,6 +11,9 @@ use crate::http::Client;
 /// How many records a page of a list has at most.
 const PAGE: usize = 100;
 
+/// How executions are asked for: without what no check reads.
+const EXECUTION: &str = "exclude_attributes=result,runner,trigger_type,trigger";
+
 /// Statuses that nothing follows.
 const ENDED: [&str; 5] = ["succeeded", "failed", "timeout", "abandoned", "canceled"];
 
@@ -26,13 +29,17 @@ const TASKS: [(&str, Option<u64>); 8] = [
     ("work", None),
 ];
 
-/// Everything that the server knows.
-#[derive(Debug)]
+/// Everything that the server is known to know.
+#[derive(Debug, Default)]
 pub(crate) struct Records {
     /// Ids by the number of the event.
-    events: BTreeMap<u64, Vec<String>>,
-    enforcements: Vec<Value>,
+    events: BTreeMap<u64, BTreeSet<String>>,
+    /// By their ids: a list that grows while its pages are read may show one twice.
+    enforcements: HashMap<String, Value>,
     executions: HashMap<String, Value>,
+    /// The time of the newest execution in the last reading, and in the one before it.
+    newest: String,
+    newest_before: String,
 }
 
 impl Records {
@@ -42,32 +49,77 @@ impl Records {
     ///
     /// When the server does not answer.
     pub(crate) fn read(client: &mut Client) -> Result<Self> {
-        let events = list(client, "/v1/triggerinstances?")?;
-        let enforcements = list(client, "/v1/ruleenforcements?")?;
-        let path = "/v1/executions?exclude_attributes=result,runner,trigger_type,trigger&";
-        Ok(Self::of(events, enforcements, list(client, path)?))
+        let mut records = Self::default();
+        records.read_on(client)?;
+        Ok(records)
+    }
+
+    /// Reads what may have changed since the last reading: executions that had not ended, and all
+    /// records that are younger than the newest of the reading before. Whatever was committed
+    /// before a kill is there at the next start, so one reading's overlap leaves nothing out.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not answer.
+    pub(crate) fn read_on(&mut self, client: &mut Client) -> Result<()> {
+        let since = |name: &str, time: &str| match time {
+            "" => String::new(),
+            time => format!("{name}={time}&"),
+        };
+        let from = std::mem::take(&mut self.newest_before);
+        let young = since("timestamp_gt", &from);
+        let events = list(client, &format!("/v1/triggerinstances?{young}"))?;
+        let enforced = since("enforced_at_gt", &from);
+        let enforcements = list(client, &format!("/v1/ruleenforcements?{enforced}"))?;
+        let executions = list(client, &format!("/v1/executions?{EXECUTION}&{young}"))?;
+        let shown: BTreeSet<String> = executions.iter().map(|one| text(one, "id")).collect();
+        let open = |(id, one): (&String, &Value)| {
+            (!ENDED.contains(&status(one)) && !shown.contains(id)).then(|| id.clone())
+        };
+        let open: Vec<String> = self.executions.iter().filter_map(open).collect();
+        self.newest_before = std::mem::take(&mut self.newest);
+        self.newest.clone_from(&self.newest_before);
+        self.add(events, enforcements, executions);
+        for id in open {
+            let answer = client.get(&format!("/v1/executions/{id}?{EXECUTION}"))?;
+            if answer.status == 404 {
+                self.executions.remove(&id);
+            } else {
+                self.executions.insert(id, answer.json()?);
+            }
+        }
+        Ok(())
     }
 
     /// What the lists say.
+    #[cfg(test)]
     pub(crate) fn of(
         instances: Vec<Value>,
         enforcements: Vec<Value>,
         executions: Vec<Value>,
     ) -> Self {
-        let mut events: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+        let mut records = Self::default();
+        records.add(instances, enforcements, executions);
+        records
+    }
+
+    fn add(&mut self, instances: Vec<Value>, enforcements: Vec<Value>, executions: Vec<Value>) {
         for event in instances {
             // Others than ours have no number.
             if let Some(number) = event["payload"]["body"]["number"].as_u64() {
-                events.entry(number).or_default().push(text(&event, "id"));
+                let ids = self.events.entry(number).or_default();
+                ids.insert(text(&event, "id"));
             }
         }
-        let executions = executions.into_iter();
-        Self {
-            events,
-            enforcements,
-            executions: executions
-                .map(|execution| (text(&execution, "id"), execution))
-                .collect(),
+        let named = |record: Value| (text(&record, "id"), record);
+        self.enforcements
+            .extend(enforcements.into_iter().map(named));
+        for execution in executions {
+            let time = text(&execution, "start_timestamp");
+            if time > self.newest {
+                self.newest = time;
+            }
+            self.executions.insert(text(&execution, "id"), execution);
         }
     }
 
@@ -106,14 +158,15 @@ impl Records {
     fn check_events(&self, ledger: &Ledger) -> Vec<String> {
         let mut wrong = Vec::new();
         for (number, sent) in &ledger.events {
-            let found = self.events.get(number).map_or(&[][..], Vec::as_slice);
-            match (&sent.acknowledged, found) {
+            let found = self.events.get(number);
+            let found: Vec<&String> = found.into_iter().flatten().collect();
+            match (&sent.acknowledged, &found[..]) {
                 (Some(id), []) => {
                     wrong.push(format!(
                         "event {number} was acknowledged as {id} and is lost"
                     ));
                 }
-                (Some(id), [found]) if id != found => {
+                (Some(id), [found]) if id != *found => {
                     wrong.push(format!(
                         "event {number} was acknowledged as {id} and is {found}"
                     ));
@@ -132,7 +185,7 @@ impl Records {
         let mut wrong = Vec::new();
         let numbers = self.numbers();
         let mut pairs = BTreeSet::new();
-        for enforcement in &self.enforcements {
+        for enforcement in self.enforcements.values() {
             let pair = (
                 text(enforcement, "trigger_instance_id"),
                 text(&enforcement["rule"], "ref"),
@@ -183,7 +236,7 @@ impl Records {
         let mut wrong = Vec::new();
         let enforced: HashMap<(&str, &str), &Value> = self
             .enforcements
-            .iter()
+            .values()
             .filter_map(|one| {
                 let pair = (
                     one["trigger_instance_id"].as_str()?,

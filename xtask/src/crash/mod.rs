@@ -1,7 +1,8 @@
 //! `cargo xtask crash`: kills a real server at random moments and checks what it had promised.
 //!
 //! Load comes from a seed: events with an `Idempotency-Key`, executions, cancels. After each restart
-//! and at the end the server's records are held against what it had acknowledged. The machine
+//! what is new or had not ended, and at the end everything that the server knows, is held against
+//! what it had acknowledged. The machine
 //! decides which request the kill hits, so a seed gives the same load, not the same run.
 
 mod check;
@@ -30,7 +31,7 @@ use random::Random;
 const THREADS: u64 = 3;
 
 /// How long a server may live before it is killed, in milliseconds.
-const LIFE: std::ops::Range<u64> = 50..1500;
+const LIFE: std::ops::Range<u64> = 20..1000;
 
 /// How long it may take until nothing is under way any more, in seconds.
 const QUIET_MAX: f64 = 120.0;
@@ -141,6 +142,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
         setup,
         power,
         wrong: Vec::new(),
+        records: Records::default(),
     };
     let executions = test.run(options);
     let verdict = test.verdict(options, executions);
@@ -178,6 +180,7 @@ struct Test {
     setup: Setup,
     power: Option<Power>,
     wrong: Vec<String>,
+    records: Records,
 }
 
 impl Test {
@@ -190,6 +193,7 @@ impl Test {
             setup,
             power,
             wrong,
+            records,
         } = self;
         let load = &*load;
         std::thread::scope(|threads| {
@@ -202,7 +206,7 @@ impl Test {
                     load.open(&server);
                     let life = LIFE.start + random.below(LIFE.end - LIFE.start);
                     std::thread::sleep(Duration::from_millis(life));
-                    restart(&mut server, load, setup, power.as_ref(), wrong)?;
+                    wrong.extend(restart(&mut server, load, setup, power.as_ref(), records)?);
                     let acknowledged = load.ledger().acknowledged();
                     println!(
                         "crash: kill {kill} after {life} ms, ready again in {:.2} s, {acknowledged} events",
@@ -266,8 +270,9 @@ fn restart(
     load: &Load,
     setup: &Setup,
     power: Option<&Power>,
-    wrong: &mut Vec<String>,
-) -> Result<()> {
+    records: &mut Records,
+) -> Result<Vec<String>> {
+    let mut wrong = Vec::new();
     server.kill()?;
     load.close();
     let orphans = processes::marked(&setup.data);
@@ -283,9 +288,9 @@ fn restart(
             "processes of a killed server are left: {orphans:?}"
         ));
     }
-    let records = Records::read(&mut server.client())?;
+    records.read_on(&mut server.client())?;
     wrong.extend(records.check_always(&load.ledger()));
-    Ok(())
+    Ok(wrong)
 }
 
 /// Waits until nothing is under way, then checks everything.

@@ -71,7 +71,7 @@ fn world() -> World {
         let more = json!({ "parent": "w", "context": { "orquesta": task } });
         executions.push(execution(&format!("t{index}"), more));
     }
-    let enforcement = |rule: &str, id: &str| json!({ "trigger_instance_id": "e", "rule": { "ref": rule }, "execution_id": id });
+    let enforcement = |rule: &str, id: &str| json!({ "id": rule, "trigger_instance_id": "e", "rule": { "ref": rule }, "execution_id": id });
     World {
         ledger,
         events: vec![json!({ "id": "e", "payload": { "body": { "number": 1 } } })],
@@ -112,7 +112,8 @@ fn every_broken_promise_is_found() {
         world.enforcements.truncate(1)
     });
     finds("has two enforcements", |world| {
-        let twin = world.enforcements[0].clone();
+        let mut twin = world.enforcements[0].clone();
+        twin["id"] = json!("twin");
         world.enforcements.push(twin);
     });
     finds("either an execution or a reason", |world| {
