@@ -5,6 +5,7 @@
 
 mod actions;
 mod caller;
+mod configs;
 mod definitions;
 mod error;
 mod events;
@@ -117,7 +118,13 @@ fn core_routes() -> Router<Arc<Api>> {
             get(keys::one).put(keys::put).delete(keys::delete),
         )
         .route("/packs", get(packs::list))
-        .route("/packs/{id}", get(packs::one))
+        .route("/packs/{id}", get(packs::one).delete(packs::unregister))
         .route("/packs/register", post(packs::register))
+        .route("/packs/install", post(packs::install))
+        .route("/packs/uninstall", post(packs::uninstall))
+        .route("/configs", get(configs::list))
+        .route("/configs/{pack}", get(configs::one).put(configs::put))
+        .route("/config_schemas", get(configs::schemas))
+        .route("/config_schemas/{pack}", get(configs::schema))
         .route("/user", get(tokens::user))
 }

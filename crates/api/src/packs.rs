@@ -2,15 +2,17 @@
 
 use axum::body::Bytes;
 use axum::extract::{Path, State as Extract};
+use axum::http::StatusCode;
+use squall_engine::Ask;
 use squall_model::DocumentKind;
-use squall_value::{Dict, Value};
+use squall_value::{Dict, Value, dict};
 
-use crate::State;
 use crate::caller::Caller;
 use crate::definitions::{document, documents};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::reply::{Json, List, object};
+use crate::{Api, State};
 
 pub(crate) async fn list(Extract(api): State, _: Caller, params: Params) -> Result<List> {
     documents(&api, DocumentKind::Pack, &params, Some(100)).await
@@ -34,6 +36,48 @@ fn count_name(kind: DocumentKind) -> &'static str {
         DocumentKind::ConfigSchema => "config_schemas",
         other => other.as_str(),
     }
+}
+
+/// Runs an action of the pack `packs` with the members of the request that it knows, and tells
+/// where to look for how it goes.
+async fn start(
+    api: &std::sync::Arc<Api>,
+    caller: &Caller,
+    action: &str,
+    members: &[&str],
+    bytes: &[u8],
+) -> Result<Json> {
+    let mut body = object(bytes)?;
+    let mut ask = Ask::new(action, caller.user());
+    for member in members {
+        if let Some(value) = body.remove(member) {
+            ask.parameters.insert(*member, value);
+        }
+    }
+    let execution = api.engine.request(ask).await?;
+    Ok(Json(dict! { "execution_id" => execution.id().to_string() }))
+}
+
+/// Installs packs: runs `packs.install`.
+pub(crate) async fn install(Extract(api): State, caller: Caller, bytes: Bytes) -> Result<Json> {
+    let members = ["packs", "force", "skip_dependencies"];
+    start(&api, &caller, "packs.install", &members, &bytes).await
+}
+
+/// Removes packs: runs `packs.uninstall`.
+pub(crate) async fn uninstall(Extract(api): State, caller: Caller, bytes: Bytes) -> Result<Json> {
+    start(&api, &caller, "packs.uninstall", &["packs"], &bytes).await
+}
+
+/// Removes what a pack's files defined; the files stay.
+pub(crate) async fn unregister(
+    Extract(api): State,
+    _: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode> {
+    let pack = document(&api, DocumentKind::Pack, &id).await?;
+    api.engine.unregister(&pack.key).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Reads packs' files again: those named, or all that lie in the pack directories.

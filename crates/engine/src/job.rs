@@ -68,9 +68,9 @@ impl Engine {
         secrets: &mut Vec<Str>,
     ) -> Result<Value, JobError> {
         let Some(schema) = catalog.config_schema(pack) else {
-            return Ok(catalog.config(pack));
+            return Ok(Value::from(self.config_as_given(catalog, pack)));
         };
-        let values = catalog.config_values(pack);
+        let values = self.config_as_given(catalog, pack);
         let sources = squall_schema::ConfigSources {
             user,
             expressions: &self.expressions,

@@ -13,6 +13,7 @@ mod catalog;
 mod claims;
 mod complete;
 mod conduct;
+mod config;
 mod control;
 mod datastore;
 mod expire;
@@ -52,6 +53,7 @@ use squall_value::{Str, Value};
 
 pub use catalog::{Action, Catalog, Nature, Trigger, TriggerType};
 pub use conduct::ControlError;
+pub use config::ConfigError;
 pub use control::Error as ControlFailure;
 pub use datastore::{Datastore, Decrypt};
 pub use held::Held;

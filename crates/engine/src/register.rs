@@ -579,12 +579,49 @@ pub enum RegisterError {
 }
 
 impl Engine {
-    /// Reads a pack's directory and registers what its files define.
+    /// Removes everything that a pack's files defined. Its configuration stays.
+    ///
+    /// # Errors
+    ///
+    /// [`PutError`].
+    pub async fn unregister(&self, pack: &str) -> Result<Registered, PutError> {
+        let _guard = self.registering.lock().await;
+        let now = self.env.now();
+        let filter = DocumentFilter {
+            pack: Some(Str::from(pack)),
+            key_prefix: None,
+        };
+        let mut registered = Registered::default();
+        let mut applied = Vec::new();
+        for kind in FROM_FILES {
+            let documents = self.store.documents(kind, &filter, Page::ALL, now).await?;
+            for document in documents.items {
+                registered.removed += 1;
+                let key = document.key.clone();
+                let command = Command::DeleteDocument {
+                    kind,
+                    key: key.clone(),
+                    from: document.revision,
+                };
+                applied.push((command, Applied::Deleted(kind, key)));
+            }
+        }
+        self.apply(applied).await?;
+        Ok(registered)
+    }
+
+    /// Reads a pack's directory and registers what its files define. A link is followed first, so
+    /// that what runs keeps the version it began with when the link leads elsewhere later.
     ///
     /// # Errors
     ///
     /// [`RegisterError`]. Broken files are no error: they are told in the report.
     pub async fn register_directory(&self, directory: &Path) -> Result<PackReport, RegisterError> {
+        let directory =
+            &std::fs::canonicalize(directory).map_err(|source| squall_packs::ReadError {
+                path: directory.to_owned(),
+                source,
+            })?;
         let files = squall_packs::read(directory)?;
         let loaded = squall_packs::load(&files, &self.known());
         let registered = self.register(directory, &files, &loaded).await?;

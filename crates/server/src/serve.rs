@@ -269,7 +269,28 @@ fn pack_directories(options: &Options, data: &Path) -> Result<Vec<PathBuf>> {
             .with_context(|| format!("cannot use the packs in {}", directory.display()))?;
         directories.push(directory);
     }
+    let installed = data.join("installed");
+    std::fs::create_dir_all(&installed)
+        .with_context(|| format!("cannot make {}", installed.display()))?;
+    directories.push(installed);
     Ok(directories)
+}
+
+/// Where packs and their Python environments lie, for the actions that install packs.
+fn pack_paths(options: &Options, data: &Path) -> Result<[(String, String); 2]> {
+    let directories = std::env::join_paths(pack_directories(options, data)?)
+        .context("a pack directory has a colon in its name")?;
+    let virtualenvs = data.join("virtualenvs");
+    Ok([
+        (
+            "ST2_PACKS_BASE_PATHS".to_owned(),
+            directories.to_string_lossy().into_owned(),
+        ),
+        (
+            "ST2_VIRTUALENVS_PATH".to_owned(),
+            virtualenvs.to_string_lossy().into_owned(),
+        ),
+    ])
 }
 
 async fn listen(address: SocketAddr) -> Result<tokio::net::TcpListener> {
@@ -326,6 +347,7 @@ async fn start_engine(
     let server_id = data.to_string_lossy().into_owned();
     let mut runner_settings = squall_runners::Settings::new(server_id.clone(), &run_dir);
     runner_settings.helper = std::env::current_exe().ok();
+    runner_settings.base_env.extend(pack_paths(options, data)?);
     let host = Host::new(runner_settings, Arc::clone(env)).context("cannot prepare the runners")?;
     end_orphans(store, env, &run_dir, &server_id, settings.grace).await?;
     let now = env.now();

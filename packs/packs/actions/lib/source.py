@@ -1,0 +1,152 @@
+"""Where packs come from: git, a directory, the index."""
+
+import collections
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import urllib.request
+
+import yaml
+
+from lib import places
+
+Found = collections.namedtuple("Found", "ref version path metadata")
+
+
+def split(wanted):
+    """A source and the version wished, if any: `name=1.2.0`, `https://host/x.git=branch`."""
+    source, equals, version = wanted.rpartition("=")
+    return (source, version) if equals and source else (wanted, None)
+
+
+def name_of(wanted):
+    """The likely name of a pack, from where it comes."""
+    source = split(wanted)[0].rstrip("/")
+    name = re.split(r"[/:]", source)[-1]
+    return re.sub(r"\.git$", "", name).replace("stackstorm-", "", 1)
+
+
+def local(source):
+    """The directory that `source` names on this machine, or None."""
+    path = source[len("file://"):] if source.startswith("file://") else source
+    return path if os.path.isabs(path) and os.path.isdir(path) else None
+
+
+def from_index(name, index):
+    if not index:
+        raise ValueError(
+            "%s is neither a git URL nor a directory, and no index is set to look names up in: "
+            "set `index` in the configuration of the pack `packs`" % name
+        )
+    if os.path.exists(index):
+        with open(index, encoding="utf-8") as file:
+            packs = json.load(file)
+    else:
+        with urllib.request.urlopen(index, timeout=60) as answer:
+            packs = json.load(answer)
+    packs = packs.get("packs", packs)
+    if name not in packs:
+        raise ValueError("the index %s has no pack %s" % (index, name))
+    return packs[name]["repo_url"]
+
+
+def git(*arguments, cwd=None):
+    # A repository that asks for a password must fail, not wait.
+    environment = dict(os.environ, GIT_TERMINAL_PROMPT="0")
+    done = subprocess.run(
+        ["git", *arguments], cwd=cwd, env=environment, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )
+    if done.returncode != 0:
+        raise ValueError("git %s failed: %s" % (arguments[0], done.stdout.strip()[-2000:]))
+    return done.stdout.strip()
+
+
+def clone(url, version, target):
+    git("clone", "--quiet", "--", url, target)
+    if not version:
+        return
+    for reference in (version, "v" + version, "origin/" + version):
+        known = subprocess.run(
+            ["git", "rev-parse", "--quiet", "--verify", reference + "^{commit}"],
+            cwd=target, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )
+        if known.returncode == 0:
+            git("checkout", "--quiet", "--detach", known.stdout.strip(), cwd=target)
+            return
+    raise ValueError("%s has no version %s: no tag, branch or commit is called so" % (url, version))
+
+
+def fetch(wanted, index):
+    source, version = split(wanted)
+    if local(wanted):
+        source, version = wanted, None
+    base = places.new_version()
+    try:
+        # mkdtemp is for its owner alone; actions may run as another user.
+        os.chmod(base, 0o755)
+        files = os.path.join(base, ".fetched")
+        directory = local(source)
+        if directory and not version and not is_repository(directory):
+            shutil.copytree(directory, files, symlinks=True)
+        elif directory or re.search(r"://|^[\w.-]+@[\w.-]+:", source):
+            clone(directory or source, version, files)
+        else:
+            clone(from_index(source, index), version, files)
+        metadata = read_metadata(files, source)
+        reference = str(metadata.get("ref") or metadata.get("name") or name_of(source))
+        places.check_name(reference)
+        path = os.path.join(base, reference)
+        os.rename(files, path)
+        make_executable(os.path.join(path, "actions"))
+    except BaseException:
+        shutil.rmtree(base, ignore_errors=True)
+        raise
+    return Found(reference, str(metadata.get("version") or ""), path, metadata)
+
+
+def is_repository(directory):
+    return os.path.exists(os.path.join(directory, ".git")) or (
+        os.path.isfile(os.path.join(directory, "HEAD"))
+        and os.path.isdir(os.path.join(directory, "objects"))
+    )
+
+
+def read_metadata(files, source):
+    path = os.path.join(files, "pack.yaml")
+    if not os.path.isfile(path):
+        raise ValueError("%s has no pack.yaml, so it is not a pack" % source)
+    with open(path, encoding="utf-8") as file:
+        metadata = yaml.safe_load(file)
+    if not isinstance(metadata, dict):
+        raise ValueError("the pack.yaml of %s is not a mapping" % source)
+    return metadata
+
+
+def make_executable(actions):
+    """Scripts of many packs lack the bit."""
+    for directory, _, names in os.walk(actions):
+        for name in names:
+            path = os.path.join(directory, name)
+            if os.path.islink(path):
+                continue
+            with open(path, "rb") as file:
+                is_script = file.read(2) == b"#!"
+            if is_script:
+                os.chmod(path, os.stat(path).st_mode | 0o111)
+
+
+def misfits(metadata):
+    """Why a pack says that it does not run here."""
+    problems = []
+    wanted = [str(version) for version in metadata.get("python_versions") or []]
+    if wanted and not any(version.startswith("3") for version in wanted):
+        problems.append("it is for Python %s, and this is %s" % (
+            ", ".join(wanted), sys.version.split()[0]))
+    system = metadata.get("system") or {}
+    if isinstance(system, dict) and system.get("os") and sys.platform not in str(system["os"]):
+        problems.append("it is for %s" % system["os"])
+    return problems
