@@ -80,6 +80,9 @@ fn shipped_packs_define_these() {
           6 rule: every_minute on_ansible_report on_puppet_report on_push on_terraform_report on_webhook
         linux
           18 action: check_loadavg check_processes cp diag_loadavg dig file_touch lsof lsof_pids mv netstat netstat_grep pkill rm rsync scp service traceroute vmstat
+        packs
+          1 : 
+          6 action: activate discard download install prepare uninstall
     "#]].assert_eq(&text);
 }
 
