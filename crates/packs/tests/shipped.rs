@@ -81,7 +81,7 @@ fn shipped_packs_define_these() {
         linux
           18 action: check_loadavg check_processes cp diag_loadavg dig file_touch lsof lsof_pids mv netstat netstat_grep pkill rm rsync scp service traceroute vmstat
         packs
-          1 : 
+          1 config_schema: 
           6 action: activate discard download install prepare uninstall
     "#]].assert_eq(&text);
 }
