@@ -129,6 +129,8 @@ fn task() -> Value {
         "input" => one_of(vec![text(), parameters()]),
         "retry" => retry,
         "next" => dict! { "type" => "array", "items" => transition },
+        "timeout" => text_or_natural(),
+        "on_failure" => dict! { "enum" => list!["proceed", "hold"] },
     })
 }
 
@@ -151,6 +153,7 @@ fn workflow() -> Value {
             "version" => version,
             "description" => text(),
             "tags" => texts(),
+            "timeout" => text_or_natural(),
         },
         "required" => list!["tasks"],
         "additionalProperties" => false,
