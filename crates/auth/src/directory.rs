@@ -9,6 +9,7 @@ use squall_env::{Env, fresh_id};
 use squall_model::{Document, DocumentKind, Timestamp};
 use squall_store::{Command, CommitError, Store, Transaction};
 use squall_value::{Dict, Str, Value, dict};
+use tokio::sync::Semaphore;
 
 use crate::ActionTokens;
 use crate::secret::{api_key_hash, fresh_token, token_hash};
@@ -105,6 +106,9 @@ impl From<squall_store::Error> for Error {
 /// How long a recognised token is believed without looking into the store again.
 const BELIEVED: Duration = Duration::from_secs(5);
 
+/// How many passwords are checked at the same time: each check is a processor's work for a while.
+const CHECKS_MAX: usize = 2;
+
 /// How many recognised tokens are remembered.
 const REMEMBERED_MAX: usize = 10_000;
 
@@ -117,6 +121,8 @@ pub struct Directory {
     action_tokens: Arc<ActionTokens>,
     recognised: Mutex<HashMap<String, (Identity, Timestamp)>>,
     failures: Mutex<HashMap<Str, (u32, Timestamp)>>,
+    /// Guesses that are checked at once; the others wait, and count what these have shown.
+    checks: Semaphore,
     /// The hash of no one's password, so that an unknown name takes as long as a wrong password.
     decoy: String,
 }
@@ -139,6 +145,7 @@ impl Directory {
             action_tokens,
             recognised,
             failures,
+            checks: Semaphore::new(CHECKS_MAX),
             decoy,
         }
     }
@@ -213,6 +220,8 @@ impl Directory {
     ///
     /// [`Error::Credentials`], [`Error::Throttled`], [`Error::Store`].
     pub async fn check_password(&self, user: &str, password: &str) -> Result<(), Error> {
+        // Without the permit, guesses sent all at once would pass before the first has failed.
+        let _permit = self.checks.acquire().await.ok();
         let now = self.env.now();
         self.check_throttle(user, now)?;
         let document = self.store.document(DocumentKind::User, user, now).await?;
@@ -231,6 +240,12 @@ impl Directory {
         }
         if failures.len() >= REMEMBERED_MAX {
             failures.retain(|_, (_, until)| *until > now);
+        }
+        if failures.len() >= REMEMBERED_MAX && !failures.contains_key(user) {
+            // Guesses at ever new names must not fill the memory.
+            let oldest = failures.iter().min_by_key(|(_, (_, until))| *until);
+            let oldest = oldest.map(|(name, _)| name.clone());
+            oldest.and_then(|name| failures.remove(&name));
         }
         let until = now
             .checked_add(self.settings.lockout)
@@ -443,6 +458,25 @@ mod tests {
         directory.check_password("ann", "secret").await.unwrap();
         let unknown = directory.check_password("bob", "secret").await;
         assert!(matches!(unknown, Err(Error::Credentials)));
+    }
+
+    #[tokio::test]
+    async fn guesses_sent_at_once_are_throttled_too() {
+        let (_, directory) = directory();
+        directory.set_password("ann", "secret").await.unwrap();
+        let directory = Arc::new(directory);
+        let mut guesses = tokio::task::JoinSet::new();
+        for _ in 0..20 {
+            let directory = Arc::clone(&directory);
+            guesses.spawn(async move { directory.check_password("ann", "wrong").await });
+        }
+        let answers = guesses.join_all().await;
+        let checked = answers
+            .iter()
+            .filter(|answer| matches!(answer, Err(Error::Credentials)))
+            .count();
+        // Two may fail; one more may have been under way beside the second.
+        assert!((2..=3).contains(&checked), "{checked} guesses were checked");
     }
 
     #[tokio::test]
