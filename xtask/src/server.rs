@@ -23,8 +23,21 @@ const LOOK_PERIOD: Duration = Duration::from_millis(5);
 ///
 /// When it can't be built.
 pub(crate) fn build(root: &Path, release: bool) -> Result<PathBuf> {
+    build_with(root, release, &[])
+}
+
+/// Builds the server's binary with these features and returns its path. The next build without them
+/// replaces it.
+///
+/// # Errors
+///
+/// When it can't be built.
+pub(crate) fn build_with(root: &Path, release: bool, features: &[&str]) -> Result<PathBuf> {
     let mut cargo = command::cargo_command(root);
     cargo.args(["build", "--quiet", "-p", "squall-server"]);
+    if !features.is_empty() {
+        cargo.args(["--features", &features.join(",")]);
+    }
     if release {
         cargo.arg("--release");
     }

@@ -182,21 +182,31 @@ fn crash(root: &Path) -> Result<Outcome> {
         power_cut: true,
         ..crash::Options::short(20)
     };
-    let planted = crash::Options {
-        planted: Some(crash::Planted::DurabilityNone),
-        ..power_cut.clone()
-    };
     let mut counts = Counts::one(crash::run(root, &plain)?);
     counts = counts + Counts::one(crash::run(root, &power_cut)?);
-    let found = !crash::run(root, &planted)?;
-    let verdict = if found {
-        "found, as it has to be"
-    } else {
-        "NOT found"
-    };
-    println!("crash: the planted bug was {verdict}");
-    Ok(Outcome::Ran(counts + Counts::one(found)))
+    for (bug, is_cut) in [
+        (crash::Planted::DurabilityNone, true),
+        (crash::Planted::StartBeforeCommit, false),
+    ] {
+        let planted = crash::Options {
+            planted: Some(bug),
+            power_cut: is_cut,
+            ..crash::Options::short(PLANTED_KILLS)
+        };
+        let found = !crash::run(root, &planted)?;
+        let verdict = if found {
+            "found, as it has to be"
+        } else {
+            "NOT found"
+        };
+        println!("crash: the planted bug {bug:?} was {verdict}");
+        counts = counts + Counts::one(found);
+    }
+    Ok(Outcome::Ran(counts))
 }
+
+/// Within how many kills a planted bug has to be found.
+const PLANTED_KILLS: u64 = 20;
 
 /// The engine on a virtual clock and a faulty store, for some seeds.
 fn sim(root: &Path) -> Result<Outcome> {

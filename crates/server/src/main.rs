@@ -4,6 +4,8 @@ mod demo;
 mod keys;
 mod logging;
 mod packs;
+#[cfg(feature = "planted")]
+mod planted;
 mod serve;
 mod shutdown;
 

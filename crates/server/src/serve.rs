@@ -69,6 +69,10 @@ pub(crate) struct Options {
     /// Writes the address that the server listens on to this file once it is ready.
     #[arg(long, hide = true)]
     pub(crate) address_file: Option<PathBuf>,
+    /// A bug on purpose.
+    #[cfg(feature = "planted")]
+    #[arg(long, hide = true)]
+    pub(crate) planted: Option<crate::planted::Bug>,
 }
 
 /// What an acknowledged commit survives.
@@ -150,6 +154,15 @@ impl Server {
             .key_file
             .clone()
             .unwrap_or_else(|| keys::path_for(&data));
+        #[cfg(feature = "planted")]
+        let store = match options.planted {
+            Some(bug) => Arc::new(crate::planted::PlantedStore::new(
+                store,
+                Arc::clone(&env),
+                bug,
+            )) as _,
+            None => store,
+        };
         let keys = keys::load(&key_file, &*env)?;
         let listener = listen(options.listen).await?;
         let address = listener.local_addr()?;
@@ -226,6 +239,7 @@ impl Server {
         self.store.retire_server(self.engine.lease()).await?;
         // Streams never end by themselves; they end here.
         self.serving.abort();
+        self.store.close().await;
         // Who asks next is told that nothing runs here, not that it does not answer.
         let _ = std::fs::remove_file(self.data.join("address"));
         Ok(())

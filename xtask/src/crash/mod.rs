@@ -47,6 +47,27 @@ const SHOWN_MAX: usize = 20;
 pub(crate) enum Planted {
     /// The store does not wait for the disk.
     DurabilityNone,
+    /// A process starts before the commit that says so.
+    StartBeforeCommit,
+    /// What no signal tells of is forgotten.
+    SignalAsTruth,
+}
+
+impl Planted {
+    /// The arguments that plant it.
+    fn arguments(self) -> Vec<String> {
+        let words = match self {
+            Self::DurabilityNone => ["--durability", "none"],
+            Self::StartBeforeCommit => ["--planted", "start-before-commit"],
+            Self::SignalAsTruth => ["--planted", "signal-as-truth"],
+        };
+        words.map(str::to_owned).to_vec()
+    }
+
+    /// Whether only a build with the feature `planted` holds it.
+    fn needs_feature(self) -> bool {
+        self != Self::DurabilityNone
+    }
 }
 
 /// What the test does.
@@ -118,16 +139,16 @@ const PACK: &[(&str, &str)] = &[
 pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
     let binary = match &options.binary {
         Some(binary) => fs::canonicalize(binary).context("the server's binary")?,
+        None if options.planted.is_some_and(Planted::needs_feature) => {
+            server::build_with(root, options.release, &["planted"])?
+        }
         None => server::build(root, options.release)?,
     };
     let place = tempfile::Builder::new().prefix("squall-crash-").tempdir()?;
     let home = fs::canonicalize(place.path())?;
     write_pack(&home.join("packs"))?;
     let power = options.power_cut.then(|| Power::new(&home)).transpose()?;
-    let mut arguments = Vec::new();
-    if options.planted == Some(Planted::DurabilityNone) {
-        arguments.extend(["--durability".to_owned(), "none".to_owned()]);
-    }
+    let arguments = options.planted.map(Planted::arguments).unwrap_or_default();
     let setup = Setup {
         binary,
         data: home.join("data"),
@@ -144,7 +165,9 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
         wrong: Vec::new(),
         records: Records::default(),
     };
-    let executions = test.run(options);
+    // A server that never started has shown nothing, and no planted bug either.
+    let server = Server::start(&test.setup)?;
+    let executions = test.run(options, server);
     let verdict = test.verdict(options, executions);
     if options.keep || (verdict.is_err() && options.planted.is_none()) {
         println!(
@@ -185,8 +208,7 @@ struct Test {
 
 impl Test {
     /// The whole run; returns how many executions there were in the end.
-    fn run(&mut self, options: &Options) -> Result<usize> {
-        let mut server = Server::start(&self.setup)?;
+    fn run(&mut self, options: &Options, mut server: Server) -> Result<usize> {
         let Self {
             load,
             effects,

@@ -135,6 +135,8 @@ async fn demo(
         log_level: "error".to_owned(),
         log_json: false,
         address_file: None,
+        #[cfg(feature = "planted")]
+        planted: None,
     })
     .await?;
     let (sender, mut runs) = mpsc::channel(64);
