@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State as Extract};
+use axum::http::StatusCode;
 use squall_engine::Trigger;
 use squall_engine::sources::SourceState;
 use squall_model::{Document, DocumentKind};
@@ -109,6 +110,20 @@ pub(crate) async fn sensors(Extract(api): State, _: Caller, params: Params) -> R
 
 pub(crate) async fn sensor(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
     let document = document(&api, DocumentKind::Sensor, &id).await?;
+    let shown = squall_wire::definition(&document);
+    Ok(Json(with_state(shown, &api.engine.source_states())))
+}
+
+/// Ends a sensor's process and starts it anew, for the person who has mended what it failed for.
+pub(crate) async fn restart_sensor(
+    Extract(api): State,
+    _: Caller,
+    Path(id): Path<String>,
+) -> Result<Json> {
+    let document = document(&api, DocumentKind::Sensor, &id).await?;
+    if let Err(error) = api.engine.restart_sensor(&document.key) {
+        return Err(Error::new(StatusCode::CONFLICT, error.to_string()));
+    }
     let shown = squall_wire::definition(&document);
     Ok(Json(with_state(shown, &api.engine.source_states())))
 }

@@ -108,6 +108,10 @@ fn core_routes() -> Router<Arc<Api>> {
         .route("/timers", get(definitions::timers))
         .route("/sensortypes", get(definitions::sensors))
         .route("/sensortypes/{id}", get(definitions::sensor))
+        .route(
+            "/sensortypes/{id}/restart",
+            post(definitions::restart_sensor),
+        )
         .route("/sources", get(definitions::sources))
         .route("/policies", get(definitions::policies))
         .route("/webhooks", get(webhooks::list))

@@ -96,6 +96,17 @@ impl Client {
         self.generic_webhook(&body, trace_tag).await
     }
 
+    /// Ends a sensor's process and starts it anew; returns the sensor as it is then.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] with status 404 when there is no such sensor, 409 when it is disabled or
+    /// another server runs it.
+    pub async fn restart_sensor(&self, sensor: &str) -> Result<Value, Error> {
+        let path = ["sensortypes", sensor, "restart"];
+        self.post(&path, &Query::new(), &Value::empty_dict()).await
+    }
+
     /// Hands an event in once more, as a new one.
     ///
     /// # Errors

@@ -192,6 +192,18 @@ impl Engine {
         self.sources.states()
     }
 
+    /// Ends a sensor's process, if it has one, and starts it anew at once, with a clean slate of
+    /// failures.
+    ///
+    /// # Errors
+    ///
+    /// [`sources::RestartError`] when this server does not run it.
+    pub fn restart_sensor(&self, reference: &str) -> Result<(), sources::RestartError> {
+        self.sources.restart_sensor(reference)?;
+        self.changes.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
     /// Durable state, for reading.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {

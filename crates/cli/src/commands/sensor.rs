@@ -5,10 +5,10 @@ use clap::Subcommand;
 use squall_client::Resource;
 
 use super::list::{self, ListOptions};
-use super::{Invocation, show};
-use crate::output::{Column, Show};
+use super::{DONE, Invocation, show};
+use crate::output::{Column, Format, Show};
 
-/// List and show sensors.
+/// List and show sensors, and start them anew.
 #[derive(Debug, Subcommand)]
 pub enum Sensor {
     /// List sensors
@@ -28,6 +28,13 @@ pub enum Sensor {
         #[arg(value_name = "SENSOR")]
         sensor: String,
     },
+    /// Start a sensor anew, also one that failed too often
+    #[command(after_help = "Example:\n  squall sensor restart linux.FileWatchSensor")]
+    Restart {
+        /// Reference or id
+        #[arg(value_name = "SENSOR")]
+        sensor: String,
+    },
 }
 
 impl Sensor {
@@ -37,9 +44,10 @@ impl Sensor {
                 let columns = list.columns(&[
                     Column::new("ref", "ref", Show::Plain),
                     Column::new("enabled", "enabled", Show::Enabled),
-                    Column::new("every", "poll_interval", Show::Plain),
+                    Column::new("state", "process.state", Show::Plain),
+                    Column::new("restarts", "process.restarts", Show::Plain),
+                    Column::new("last error", "process.last_error", Show::Plain),
                     Column::new("triggers", "trigger_types", Show::Plain),
-                    Column::new("description", "description", Show::Plain),
                 ]);
                 let query = list.query().maybe("pack", pack);
                 list::show(
@@ -50,6 +58,18 @@ impl Sensor {
                     "sensors",
                 )
                 .await
+            }
+            Sensor::Restart { sensor } => {
+                let told = invocation.client()?.restart_sensor(&sensor).await?;
+                if invocation.console.format == Format::Text {
+                    let text = format!(
+                        "{sensor} starts anew; `squall sensor get {sensor}` shows how it fares"
+                    );
+                    invocation.console.line(&text)?;
+                } else {
+                    invocation.console.value(&told)?;
+                }
+                Ok(DONE)
             }
             Sensor::Get { sensor } => {
                 let first = ["ref", "description", "enabled"];

@@ -23,14 +23,14 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use squall_sensors::sensor::Limits;
 use squall_sensors::timer::Misfire;
-use squall_value::{Str, Value};
+use squall_value::{Str, Value, dict};
 use tokio::sync::{oneshot, watch};
 
 use crate::Engine;
 use hold::{StopSignal, Work};
 
 pub(crate) use state::Board;
-pub use state::{SourceKind, SourcePhase, SourceState};
+pub use state::{RestartError, SourceKind, SourcePhase, SourceState};
 
 /// How often the definitions are looked at without a signal: other servers may change them.
 const PERIOD: Duration = Duration::from_secs(30);
@@ -205,7 +205,10 @@ impl Keeper {
             let source = Wanted {
                 kind: SourceKind::Sensor,
                 subject: definition.reference.clone(),
-                fingerprint: definition.fingerprint(),
+                fingerprint: dict! {
+                    "definition" => definition.fingerprint(),
+                    "generation" => self.engine.sources.generation(&key),
+                },
                 make: Make::Sensor(Box::new(definition)),
             };
             wanted.insert(key, source);

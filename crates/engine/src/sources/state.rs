@@ -89,10 +89,23 @@ pub struct SourceState {
     pub pid: Option<u32>,
 }
 
+/// Why a sensor was not started anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RestartError {
+    /// Nothing of this name has a process to start: it is unknown, or disabled.
+    #[error("no such sensor is enabled on this server")]
+    Unknown,
+    /// Its lease is another server's.
+    #[error("another server runs the sensor; ask that one")]
+    Elsewhere,
+}
+
 /// The states of all sources of a server.
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     entries: Mutex<BTreeMap<Str, Entry>>,
+    /// How often people asked for each sensor to be started anew.
+    generations: Mutex<BTreeMap<Str, i64>>,
 }
 
 #[derive(Debug)]
@@ -142,6 +155,29 @@ impl Board {
             }
             entry.sensor = handle;
         }
+    }
+
+    /// Notes that a sensor is to be started anew; whoever keeps the sources in step does it.
+    pub(crate) fn restart_sensor(&self, reference: &str) -> Result<(), RestartError> {
+        let states = self.states();
+        let state = states
+            .iter()
+            .find(|state| state.kind == SourceKind::Sensor && &*state.subject == reference)
+            .ok_or(RestartError::Unknown)?;
+        if state.phase == SourcePhase::Elsewhere {
+            return Err(RestartError::Elsewhere);
+        }
+        *self
+            .generations
+            .lock()
+            .entry(state.key.clone())
+            .or_default() += 1;
+        Ok(())
+    }
+
+    /// How often the source was asked to start anew.
+    pub(super) fn generation(&self, key: &str) -> i64 {
+        self.generations.lock().get(key).copied().unwrap_or(0)
     }
 
     /// All states, by key.
