@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use squall_engine::sources::{self, SourcePhase};
+use squall_engine::sources::{self, RestartError, SourcePhase};
 use squall_engine::{
     Change, Engine, NoTokens, Parts, Settings, TokioSpawn, Vault, action_body, sources::SourceKind,
 };
@@ -351,6 +351,14 @@ async fn a_polling_sensor_dispatches_and_remembers_over_a_restart() {
         assert!(states[0].pid.is_some(), "{states:?}");
         server.stop().await;
     }
+    let server = Server::start_with(&store, path, &definitions).await;
+    server.wait_for_events(3).await;
+    server.engine.restart_sensor("p.Counter").unwrap();
+    // Its interval is an hour: only a process that is new polls again.
+    server.wait_for_events(4).await;
+    let unknown = server.engine.restart_sensor("p.Nobody").unwrap_err();
+    assert_eq!(unknown, RestartError::Unknown);
+    server.stop().await;
 }
 
 #[tokio::test]

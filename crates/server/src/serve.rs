@@ -18,7 +18,7 @@ use squall_runners::{Host, Registry};
 use squall_store::Store;
 use squall_store_sqlite::{Durability, SqliteStore};
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::logging::tell;
 use crate::{keys, logging, packs, shutdown};
@@ -133,6 +133,7 @@ pub(crate) struct Server {
     /// The password of the administrator, when this start made one.
     pub(crate) first_password: Option<String>,
     store: Arc<dyn Store>,
+    services: JoinSet<()>,
     stop_sources: watch::Sender<bool>,
     sources: JoinHandle<()>,
     stop_intake: oneshot::Sender<()>,
@@ -183,7 +184,7 @@ impl Server {
         packs::register_all(&engine, &pack_directories).await;
         let recovered = engine.recover().await?;
         tell_recovered(recovered);
-        start_services(&engine);
+        let services = start_services(&engine);
         tokio::spawn(renew_local_token(
             Arc::clone(&directory),
             data.clone(),
@@ -217,6 +218,7 @@ impl Server {
             data,
             first_password,
             store,
+            services,
             stop_sources,
             sources,
             stop_intake,
@@ -229,13 +231,15 @@ impl Server {
     /// # Errors
     ///
     /// The store did not answer; all processes have ended nevertheless.
-    pub(crate) async fn stop(self) -> Result<()> {
+    pub(crate) async fn stop(mut self) -> Result<()> {
         self.engine.stop_intake();
         self.stop_sources.send_replace(true);
         let _ = self.stop_intake.send(());
         // An error says that the sources are gone, which is all that is asked for.
         let _ = self.sources.await;
         self.engine.settle_down().await;
+        // From here on nobody keeps the server's lease, nor misses the store.
+        self.services.shutdown().await;
         self.store.retire_server(self.engine.lease()).await?;
         // Streams never end by themselves; they end here.
         self.serving.abort();
@@ -469,15 +473,17 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 /// What runs beside the API for as long as the server does.
-fn start_services(engine: &Arc<Engine>) {
-    tokio::spawn(Arc::clone(engine).keep_time());
-    tokio::spawn(Arc::clone(engine).keep_watch(WATCH_PERIOD));
-    tokio::spawn(Arc::clone(engine).keep_alive());
+fn start_services(engine: &Arc<Engine>) -> JoinSet<()> {
+    let mut services = JoinSet::new();
+    services.spawn(Arc::clone(engine).keep_time());
+    services.spawn(Arc::clone(engine).keep_watch(WATCH_PERIOD));
+    services.spawn(Arc::clone(engine).keep_alive());
     let expiring = Arc::clone(engine);
-    tokio::spawn(async move {
+    services.spawn(async move {
         loop {
             expiring.env().sleep(EXPIRE_PERIOD).await;
             while expiring.expire().await.is_ok_and(|removed| removed > 0) {}
         }
     });
+    services
 }

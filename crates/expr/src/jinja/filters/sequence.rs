@@ -138,7 +138,7 @@ fn attr(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
             name.type_name()
         )));
     };
-    lookup::python_attribute_or_undefined(&value, &name, engine.is_strict)
+    lookup::python_attribute_or_undefined(&value, name, engine.is_strict)
 }
 
 fn count_argument(value: &Val) -> Res<usize> {
