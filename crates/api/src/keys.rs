@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, State as Extract};
 use axum::http::StatusCode;
 use squall_engine::{Change, Datastore};
-use squall_expr::KeyScope;
+use squall_expr::{Host as _, KeyScope};
 use squall_model::{Document, DocumentKind};
 use squall_store::DocumentFilter;
 use squall_value::{Dict, Str, Value};
@@ -41,6 +41,54 @@ fn shown(document: &Document) -> Value {
     squall_wire::key_value_pair(document, value, secret)
 }
 
+/// An item with its secret opened, if that is asked for.
+fn opened(api: &Api, document: &Document, decrypt: bool) -> Result<Value> {
+    let secret = document.body.get("secret").and_then(Value::as_bool) == Some(true);
+    let sealed = document.body.get("value").and_then(Value::as_str);
+    match sealed {
+        Some(sealed) if secret && decrypt => {
+            let clear = api.engine.datastore().decrypt(sealed).map_err(|error| {
+                let name = document.body.get("name").and_then(Value::as_str);
+                Error::bad(format!(
+                    "the secret item \"{}\" can't be decrypted: {}",
+                    name.unwrap_or_default(),
+                    error.message
+                ))
+            })?;
+            Ok(squall_wire::key_value_pair(
+                document,
+                Value::from(clear),
+                false,
+            ))
+        }
+        _ => Ok(shown(document)),
+    }
+}
+
+/// The value as it is kept, and whether it is a secret.
+///
+/// `encrypted` brings ciphertext of the same key, for example from another server's export; it is
+/// kept only if it opens.
+fn kept(api: &Api, name: &str, value: &str, body: &Dict) -> Result<(String, bool)> {
+    let flag = |member: &str| body.get(member).and_then(Value::as_bool) == Some(true);
+    if flag("encrypted") {
+        api.engine.datastore().decrypt(value).map_err(|error| {
+            Error::bad(format!(
+                "Failed to verify the integrity of the provided value for key \"{name}\". Ensure \
+                 that the value is encrypted with the correct key and not corrupted: {}",
+                error.message
+            ))
+        })?;
+        return Ok((value.to_owned(), true));
+    }
+    if flag("secret") {
+        let sealed = api.engine.datastore().encrypt(value);
+        let sealed = sealed.map_err(|error| Error::bad(error.message))?;
+        return Ok((sealed, true));
+    }
+    Ok((value.to_owned(), false))
+}
+
 pub(crate) async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
     let (page, limit) = params::page(&params, Some(100))?;
     let scope = scope(
@@ -60,7 +108,11 @@ pub(crate) async fn list(Extract(api): State, caller: Caller, params: Params) ->
         .store()
         .documents(DocumentKind::Key, &filter, page, now)
         .await?;
-    let items = found.items.iter().map(|document| shown(document)).collect();
+    let decrypt = params::truth(&params, "decrypt")?;
+    let items = found.items.iter();
+    let items = items
+        .map(|document| opened(&api, document, decrypt))
+        .collect::<Result<_>>()?;
     Ok(List {
         items,
         total: found.total,
@@ -98,7 +150,9 @@ pub(crate) async fn one(
         params::text(&params, "scope"),
         params::text(&params, "user"),
     )?;
-    Ok(Json(shown(&*find(&api, &scope, &name).await?)))
+    let decrypt = params::truth(&params, "decrypt")?;
+    let document = find(&api, &scope, &name).await?;
+    Ok(Json(opened(&api, &document, decrypt)?))
 }
 
 pub(crate) async fn put(
@@ -112,11 +166,7 @@ pub(crate) async fn put(
     let scope = scope(&caller, text("scope"), text("user"))?;
     let value =
         text("value").ok_or_else(|| Error::bad("'value' is a required property, a text"))?;
-    if body.get("secret").and_then(Value::as_bool) == Some(true) {
-        return Err(Error::bad(
-            "Secret datastore items need an encryption key, which this server does not have yet.",
-        ));
-    }
+    let (value, secret) = kept(&api, &name, value, &body)?;
     let now = api.engine.env().now();
     let expires = match body.get("ttl") {
         None | Some(Value::Null) => None,
@@ -128,7 +178,7 @@ pub(crate) async fn put(
     let mut item = Dict::new();
     item.insert("name", name.as_str());
     item.insert("value", value);
-    item.insert("secret", false);
+    item.insert("secret", secret);
     if let KeyScope::User(user) = &scope {
         item.insert("user", user.clone());
     }

@@ -64,7 +64,7 @@ async fn world() -> World {
         spawn: Arc::new(TokioSpawn),
         runners: Arc::new(Registry::new(&host)),
         expressions: Arc::new(Expressions::default()),
-        crypto: None,
+        crypto: Some(squall_expr::crypto::Key::new(vec![3; 32], vec![4; 32]).unwrap()),
         tokens: Arc::new(NoTokens),
         settings: Settings::default(),
         lease: server.lease,
@@ -385,4 +385,42 @@ async fn keys_are_kept_and_forgotten() {
         text,
         "KeyValuePair with name: color and scope: st2kv.system not found in db."
     );
+}
+
+#[tokio::test]
+async fn secret_keys_are_sealed_and_opened_on_demand() {
+    let world = world().await;
+    let (status, put) = world
+        .send(
+            "PUT",
+            "/v1/keys/pw",
+            r#"{"value":"topsecret","secret":true}"#,
+        )
+        .await;
+    assert_eq!(status, StatusCode::OK, "{put:?}");
+    let sealed = put.get("value").unwrap().as_str().unwrap().to_owned();
+    assert!(
+        sealed
+            .bytes()
+            .all(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F'))
+    );
+    assert!(put.to_json().contains(r#""encrypted":true"#));
+    for path in ["/v1/keys/pw?decrypt=true", "/v1/keys?decrypt=true"] {
+        let (_, open) = world.send("GET", path, "").await;
+        assert!(
+            open.to_json().contains(r#""value":"topsecret""#),
+            "{open:?}"
+        );
+    }
+    let body = format!(r#"{{"value":"{sealed}","encrypted":true}}"#);
+    assert_eq!(
+        world.send("PUT", "/v1/keys/copy", &body).await.0,
+        StatusCode::OK
+    );
+    let (_, open) = world.send("GET", "/v1/keys/copy?decrypt=true", "").await;
+    assert_eq!(open.get("value").unwrap().as_str(), Some("topsecret"));
+    let (status, _) = world
+        .send("PUT", "/v1/keys/bad", r#"{"value":"00","encrypted":true}"#)
+        .await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
 }

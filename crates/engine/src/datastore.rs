@@ -5,30 +5,21 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use squall_env::Env;
+use squall_expr::crypto::Key;
 use squall_expr::{Host, HostError, KeyScope};
 use squall_model::{Document, Timestamp};
 use squall_value::{Str, Value};
-
-/// Opens what StackStorm's datastore encrypted.
-pub trait Decrypt: std::fmt::Debug + Send + Sync {
-    /// The clear text.
-    ///
-    /// # Errors
-    ///
-    /// A text that says why: no key, or not encrypted with it.
-    fn decrypt(&self, ciphertext: &str) -> Result<String, String>;
-}
 
 /// The datastore in memory.
 #[derive(Debug)]
 pub struct Datastore {
     items: RwLock<HashMap<Str, Arc<Document>>>,
     env: Arc<dyn Env>,
-    crypto: Option<Arc<dyn Decrypt>>,
+    crypto: Option<Key>,
 }
 
 impl Datastore {
-    pub(crate) fn new(env: Arc<dyn Env>, crypto: Option<Arc<dyn Decrypt>>) -> Datastore {
+    pub(crate) fn new(env: Arc<dyn Env>, crypto: Option<Key>) -> Datastore {
         Datastore {
             items: RwLock::default(),
             env,
@@ -45,6 +36,29 @@ impl Datastore {
         }
     }
 
+    fn crypto(&self) -> Result<&Key, HostError> {
+        self.crypto.as_ref().ok_or_else(|| {
+            value_error(
+                "no encryption key is configured for the datastore; name a key file with \
+                 --datastore-key-file"
+                    .to_owned(),
+            )
+        })
+    }
+
+    /// A text as a secret item keeps it: StackStorm's ciphertext, in upper-case hexadecimal digits.
+    ///
+    /// # Errors
+    ///
+    /// There is no key.
+    pub fn encrypt(&self, text: &str) -> Result<String, HostError> {
+        let key = self.crypto()?;
+        let mut vector = [0; 16];
+        vector[..8].copy_from_slice(&self.env.random().to_le_bytes());
+        vector[8..].copy_from_slice(&self.env.random().to_le_bytes());
+        Ok(key.encrypt(text, vector))
+    }
+
     pub(crate) fn replace(&self, documents: impl IntoIterator<Item = Arc<Document>>) {
         let items = documents
             .into_iter()
@@ -58,6 +72,13 @@ impl Datastore {
 
     pub(crate) fn remove(&self, key: &str) {
         self.items.write().remove(key);
+    }
+}
+
+fn value_error(message: String) -> HostError {
+    HostError {
+        class: "ValueError",
+        message,
     }
 }
 
@@ -87,17 +108,8 @@ impl Host for Datastore {
     }
 
     fn decrypt(&self, ciphertext: &str) -> Result<String, HostError> {
-        let error = |message| HostError {
-            class: "ValueError",
-            message,
-        };
-        let crypto = self.crypto.as_ref().ok_or_else(|| {
-            error(
-                "no encryption key is configured for the datastore; set `encryption_key_path`"
-                    .to_owned(),
-            )
-        })?;
-        crypto.decrypt(ciphertext).map_err(error)
+        let opened = self.crypto()?.decrypt(ciphertext);
+        opened.map_err(|error| value_error(error.to_string()))
     }
 
     fn now(&self) -> Timestamp {

@@ -55,7 +55,7 @@ pub use catalog::{Action, Catalog, Nature, Trigger, TriggerType};
 pub use conduct::ControlError;
 pub use config::ConfigError;
 pub use control::Error as ControlFailure;
-pub use datastore::{Datastore, Decrypt};
+pub use datastore::Datastore;
 pub use held::Held;
 pub use ingest::{Error as IngestError, Incoming, Receipt};
 pub use recover::Recovered;
@@ -93,8 +93,8 @@ pub struct Parts {
     pub runners: Arc<Registry>,
     /// The languages.
     pub expressions: Arc<Expressions>,
-    /// Opens the datastore's secrets, if there is a key.
-    pub crypto: Option<Arc<dyn Decrypt>>,
+    /// Seals and opens the datastore's secrets, if there is a key.
+    pub crypto: Option<squall_expr::crypto::Key>,
     /// Seals secret parameters.
     pub vault: Vault,
     /// Tokens for actions.

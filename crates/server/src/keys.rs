@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use squall_env::Env;
+use squall_expr::crypto::Key;
 
 /// The key file of a data directory: `<data>.key` beside it, unless another is named.
 pub(crate) fn path_for(data: &Path) -> PathBuf {
@@ -33,8 +34,38 @@ pub(crate) fn load(path: &Path, env: &dyn Env) -> Result<Keys> {
     }
 }
 
+/// The datastore's key file of a data directory, unless another is named.
+pub(crate) fn datastore_path_for(data: &Path) -> PathBuf {
+    let mut name = data.as_os_str().to_owned();
+    name.push(".datastore-key.json");
+    PathBuf::from(name)
+}
+
+/// Reads a key of the datastore's secrets, in StackStorm's format.
+pub(crate) fn read_datastore(path: &Path) -> Result<Key> {
+    let shown = || format!("the datastore key file {}", path.display());
+    let text = fs::read_to_string(path).with_context(shown)?;
+    Key::from_json(&text).with_context(shown)
+}
+
+/// Reads the key of a data directory's datastore; the first start makes it.
+pub(crate) fn load_datastore(path: &Path, env: &dyn Env) -> Result<Key> {
+    if path.try_exists()? {
+        return read_datastore(path);
+    }
+    let bytes = || -> Vec<u8> { (0..4).flat_map(|_| env.random().to_le_bytes()).collect() };
+    let key = Key::new(bytes(), bytes())?;
+    write_new(path, &key.to_json())?;
+    Ok(key)
+}
+
 fn make(path: &Path, env: &dyn Env) -> Result<Keys> {
     let text: String = (0..8).map(|_| format!("{:016x}", env.random())).collect();
+    write_new(path, &text)?;
+    parse(&text)
+}
+
+fn write_new(path: &Path, text: &str) -> Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -43,7 +74,7 @@ fn make(path: &Path, env: &dyn Env) -> Result<Keys> {
         .with_context(|| format!("cannot make the key file {}", path.display()))?;
     file.write_all(format!("{text}\n").as_bytes())?;
     file.sync_all()?;
-    parse(&text)
+    Ok(())
 }
 
 fn parse(text: &str) -> Result<Keys> {
@@ -72,6 +103,20 @@ mod tests {
     use squall_env::FakeEnv;
 
     use super::*;
+
+    #[test]
+    fn a_datastore_key_is_made_once_and_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = datastore_path_for(&dir.path().join("data"));
+        let first = load_datastore(&path, &FakeEnv::new(1)).unwrap();
+        let again = load_datastore(&path, &FakeEnv::new(2)).unwrap();
+        assert_eq!(
+            again.decrypt(&first.encrypt("secret", [7; 16])).unwrap(),
+            "secret"
+        );
+        fs::write(&path, "{}").unwrap();
+        assert!(load_datastore(&path, &FakeEnv::new(1)).is_err());
+    }
 
     #[test]
     fn keys_are_made_once_and_read_again() {

@@ -56,6 +56,10 @@ pub(crate) struct Options {
     /// The file with the keys that seal secrets; by default `<data>.key`, beside the data.
     #[arg(long, env = "SQUALL_KEY_FILE")]
     pub(crate) key_file: Option<PathBuf>,
+    /// The file with the key of the datastore's secrets, as StackStorm writes it; by default
+    /// `<data>.datastore-key.json`, beside the data, which the first start makes.
+    #[arg(long, env = "SQUALL_DATASTORE_KEY_FILE")]
+    pub(crate) datastore_key_file: Option<PathBuf>,
     /// What an acknowledged event survives: `full` (loss of power) or `process` (only the death of
     /// the process).
     #[arg(long, env = "SQUALL_DURABILITY", default_value = "full")]
@@ -361,6 +365,11 @@ async fn start_engine(
         virtualenvs: Some(data.join("virtualenvs")),
         ..Settings::default()
     };
+    let datastore_key = match &options.datastore_key_file {
+        // One that is named and not there is a mistake: a fresh key would open nothing.
+        Some(path) => keys::read_datastore(path)?,
+        None => keys::load_datastore(&keys::datastore_path_for(data), &**env)?,
+    };
     let run_dir = data.join("run");
     let server_id = data.to_string_lossy().into_owned();
     let mut runner_settings = squall_runners::Settings::new(server_id.clone(), &run_dir);
@@ -379,7 +388,7 @@ async fn start_engine(
         spawn: Arc::new(TokioSpawn),
         runners: Arc::new(Registry::new(&host)),
         expressions: Arc::new(Expressions::default()),
-        crypto: None,
+        crypto: Some(datastore_key),
         vault: Vault::new(&keys.vault, Arc::clone(env)),
         tokens: Arc::new(SignedTokens(Arc::clone(tokens))),
         settings,

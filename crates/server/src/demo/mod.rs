@@ -131,6 +131,7 @@ async fn demo(
         packs: vec![place.packs()],
         slots: 16,
         key_file: None,
+        datastore_key_file: None,
         durability: serve::DurabilityName::Full,
         log_level: "error".to_owned(),
         log_json: false,
