@@ -96,6 +96,19 @@ pub(crate) fn cargo(root: &Path, args: &[&str], count: Count) -> Result<Counts> 
     run(cargo_command(root).args(args), count)
 }
 
+/// Runs this very command once more, built with optimisations; true when it went well.
+///
+/// # Errors
+///
+/// When cargo can't be started.
+pub(crate) fn again_optimised(root: &Path) -> Result<bool> {
+    let mut cargo = cargo_command(root);
+    cargo
+        .args(["run", "--quiet", "--release", "--package", "xtask", "--"])
+        .args(std::env::args_os().skip(1));
+    Ok(cargo.status().context("cannot start cargo")?.success())
+}
+
 /// Cargo in the root, without what the cargo that runs this program told it about this package:
 /// build scripts that watch such variables would run again.
 pub(crate) fn cargo_command(root: &Path) -> Command {

@@ -33,6 +33,9 @@ const WAITING_MAX: usize = 256;
 /// How many changes are read from the store at a time.
 const BATCH: usize = 500;
 
+/// A piece of this many bytes is sent without waiting for the rest of its commit.
+const PIECE: usize = 64 << 10;
+
 /// After how long a silence a newline shows that the stream lives.
 const HEARTBEAT: Duration = Duration::from_secs(25);
 
@@ -113,15 +116,16 @@ fn glob(pattern: &str, text: &str) -> bool {
     }
 }
 
+/// Adds one event as it is sent; `json` is its data.
+fn put_event(text: &mut String, name: &str, position: u64, json: &str) {
+    // Writing to a text cannot fail.
+    let _ = write!(text, "event: {name}\nid: {position}\ndata: {json}\n\n");
+}
+
 /// One event as it is sent.
 fn event_text(name: &str, position: u64, data: &Value) -> Bytes {
     let mut text = String::new();
-    // Writing to a text cannot fail.
-    let _ = write!(
-        text,
-        "event: {name}\nid: {position}\ndata: {}\n\n",
-        data.to_json()
-    );
+    put_event(&mut text, name, position, &data.to_json());
     Bytes::from(text)
 }
 
@@ -156,7 +160,9 @@ async fn stream(
             filter,
             sender,
             position: 0,
+            waiting: String::new(),
             outputs: HashMap::new(),
+            texts: view::Texts::default(),
         };
         // An error here means that the client has gone or the store is away; both end the stream.
         let _ = feed.run(last).await;
@@ -170,6 +176,10 @@ struct Feed {
     filter: Filter,
     sender: Sender,
     position: u64,
+    /// Events that are not sent yet: those of one commit go in one piece.
+    waiting: String,
+    /// What stands in every event of an action, written once.
+    texts: view::Texts,
     /// Executions whose output was sent, so that each is read once.
     outputs: HashMap<ExecutionId, Arc<Execution>>,
 }
@@ -180,6 +190,42 @@ struct Over;
 impl Feed {
     async fn send(&self, text: Bytes) -> std::result::Result<(), Over> {
         self.sender.send(Ok(text)).await.map_err(|_| Over)
+    }
+
+    /// Adds an event to what is sent next.
+    async fn put(
+        &mut self,
+        name: &str,
+        position: u64,
+        json: &str,
+    ) -> std::result::Result<(), Over> {
+        put_event(&mut self.waiting, name, position, json);
+        if self.waiting.len() >= PIECE {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> std::result::Result<(), Over> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let text = std::mem::take(&mut self.waiting);
+        self.send(Bytes::from(text)).await
+    }
+
+    /// Tells of changes that came together.
+    async fn tell_all<'a>(
+        &mut self,
+        changes: impl Iterator<Item = &'a Change>,
+    ) -> std::result::Result<(), Over> {
+        for change in changes {
+            if let Err(over) = self.tell(change).await {
+                self.flush().await?;
+                return Err(over);
+            }
+        }
+        self.flush().await
     }
 
     async fn run(&mut self, last: Option<u64>) -> std::result::Result<(), Over> {
@@ -203,9 +249,8 @@ impl Feed {
                 Err(_) => self.send(Bytes::from_static(b"\n")).await?,
                 Ok(Ok(changes)) => {
                     let seen = self.position;
-                    for change in changes.iter().filter(|change| change.position > seen) {
-                        self.tell(change).await?;
-                    }
+                    self.tell_all(changes.iter().filter(|change| change.position > seen))
+                        .await?;
                     let newest = changes.last().map_or(0, |change| change.position);
                     self.position = self.position.max(newest);
                 }
@@ -248,9 +293,7 @@ impl Feed {
             let Some(newest) = changes.last().map(|change| change.position) else {
                 return Ok(());
             };
-            for change in &changes {
-                self.tell(change).await?;
-            }
+            self.tell_all(changes.iter()).await?;
             self.position = newest;
         }
     }
@@ -264,6 +307,9 @@ impl Feed {
         match &change.subject {
             Subject::Execution { id, .. } => self.tell_execution(change, *id, verb).await,
             Subject::TriggerInstance(id) => {
+                if let Some(Record::TriggerInstance(instance)) = &change.record {
+                    self.texts.remember(instance);
+                }
                 let name = format!("st2.trigger_instance__{verb}");
                 if !self.filter.wants(&name) {
                     return Ok(());
@@ -283,7 +329,7 @@ impl Feed {
                 };
                 let payload = view::payload(&self.api.engine.catalog(), &instance);
                 let data = squall_wire::trigger_instance(&instance, payload);
-                self.send(event_text(&name, change.position, &data)).await
+                self.put(&name, change.position, &data.to_json()).await
             }
             Subject::Enforcement(id) => {
                 let name = format!("st2.rule_enforcement__{verb}");
@@ -302,7 +348,7 @@ impl Feed {
                 };
                 let Some(found) = found else { return Ok(()) };
                 let data = squall_wire::enforcement(&found, None);
-                self.send(event_text(&name, change.position, &data)).await
+                self.put(&name, change.position, &data.to_json()).await
             }
             Subject::Output {
                 execution,
@@ -324,9 +370,13 @@ impl Feed {
         id: ExecutionId,
         verb: &str,
     ) -> std::result::Result<(), Over> {
-        let name = format!("st2.execution__{verb}");
         let ends = self.filter.end.as_ref().is_some_and(|(end, _)| *end == id);
-        if !self.filter.wants(&name) && !ends {
+        let wanted = |event: &str| ends || self.filter.wants(event);
+        let name = format!("st2.execution__{verb}");
+        // What was made and ended in one commit is told as both.
+        let (wanted, update) = (wanted(&name), wanted("st2.execution__update"));
+        let perhaps_both = update && change.operation == Operation::Created;
+        if !(wanted || perhaps_both) {
             return Ok(());
         }
         let execution = match &change.record {
@@ -349,13 +399,17 @@ impl Feed {
         if !self.filter.wants_execution(&execution) && !ends {
             return Ok(());
         }
-        let data = view::execution(&self.api, &execution, &Members::All)
-            .await
-            .map_err(|_| Over)?;
-        self.send(event_text(&name, change.position, &data)).await?;
-        // What was made and ended in one commit is told as both.
-        if change.operation == Operation::Created && over {
-            self.send(event_text("st2.execution__update", change.position, &data))
+        let twice = perhaps_both && over;
+        if !wanted && !twice {
+            return Ok(());
+        }
+        let json = self.texts.execution(&self.api, &execution).await;
+        let json = json.map_err(|_| Over)?;
+        if wanted {
+            self.put(&name, change.position, &json).await?;
+        }
+        if twice {
+            self.put("st2.execution__update", change.position, &json)
                 .await?;
         }
         if ends && over { Err(Over) } else { Ok(()) }
@@ -391,12 +445,8 @@ impl Feed {
         };
         for (number, chunk) in (first..).zip(chunks.iter()) {
             let data = squall_wire::output_event(&execution, number, chunk);
-            self.send(event_text(
-                "st2.execution.output__create",
-                change.position,
-                &data,
-            ))
-            .await?;
+            let name = "st2.execution.output__create";
+            self.put(name, change.position, &data.to_json()).await?;
         }
         Ok(())
     }

@@ -3,15 +3,125 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use squall_engine::{Catalog, mask_sealed};
-use squall_model::{Execution, ExecutionId, Origin, TriggerInstance};
+use squall_engine::{Action, Catalog, mask_sealed};
+use squall_model::{
+    Document, Execution, ExecutionId, Origin, Payload, TriggerInstance, TriggerInstanceId,
+};
 use squall_runners::Registry;
-use squall_value::{Value, dict};
+use squall_value::{Str, Value, dict};
 use squall_wire::ExecutionView;
 
 use crate::Api;
 use crate::error::Result;
 use crate::params::Members;
+
+/// Actions whose text is kept, and events that are; when there are more, the keeping begins anew.
+const TEXTS_MAX: usize = 256;
+const INSTANCES_MAX: usize = 4096;
+
+/// What the executions of a stream have in common.
+///
+/// The descriptions of an action and of its runner are most of an execution's text: they are
+/// written once. The event behind an execution is read once for all that is told of it.
+#[derive(Default)]
+pub(crate) struct Texts {
+    actions: HashMap<Str, (Arc<Document>, String)>,
+    instances: HashMap<TriggerInstanceId, Arc<TriggerInstance>>,
+}
+
+impl Texts {
+    /// One execution as the API shows it, as JSON.
+    pub(crate) async fn execution(
+        &mut self,
+        api: &Api,
+        execution: &Arc<Execution>,
+    ) -> Result<String> {
+        let catalog = api.engine.catalog();
+        let request = &execution.request;
+        let related = Related {
+            result: result_so_far(api, execution).await?,
+            children: children(api, execution).await?,
+            instance: self.instance(api, execution).await?,
+        };
+        let mut view = related.view(api, &catalog, execution);
+        let action = catalog.action(request.action.as_str());
+        let Some(action) = action.filter(|action| action.runner == request.runner) else {
+            return Ok(squall_wire::execution(execution, &view).to_json());
+        };
+        (view.action, view.runner) = (None, Some(Value::Null));
+        let Value::Dict(mut shown) = squall_wire::execution(execution, &view) else {
+            return Ok("{}".to_owned());
+        };
+        let members = Arc::make_mut(&mut shown);
+        members.remove("action");
+        members.remove("runner");
+        let mut text = Value::Dict(shown).to_json();
+        // In place of the brace at the end: an execution is never without members.
+        text.pop();
+        text.push_str(self.documents(action));
+        Ok(text)
+    }
+
+    /// Remembers an event that is about to be asked for.
+    pub(crate) fn remember(&mut self, instance: &Arc<TriggerInstance>) {
+        if self.instances.len() >= INSTANCES_MAX {
+            self.instances.clear();
+        }
+        self.instances.insert(instance.id, Arc::clone(instance));
+    }
+
+    async fn instance(
+        &mut self,
+        api: &Api,
+        execution: &Execution,
+    ) -> Result<Option<Arc<TriggerInstance>>> {
+        let Origin::Rule(origin) = &execution.request.origin else {
+            return Ok(None);
+        };
+        let id = origin.trigger_instance;
+        if let Some(known) = self.instances.get(&id) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let found = api.engine.store().trigger_instance(id).await?;
+        if let Some(found) = &found {
+            self.remember(found);
+        }
+        Ok(found)
+    }
+
+    /// The members `action` and `runner`, and the end of the object.
+    fn documents(&mut self, action: &Action) -> &str {
+        let document = &action.document;
+        let is_known = |known: &(Arc<Document>, String)| Arc::ptr_eq(&known.0, document);
+        if !self.actions.get(&document.key).is_some_and(is_known) {
+            if self.actions.len() >= TEXTS_MAX {
+                self.actions.clear();
+            }
+            let text = format!(
+                ", \"action\": {}, \"runner\": {}}}",
+                squall_wire::definition(document).to_json(),
+                runner_type(&action.runner).unwrap_or_default().to_json(),
+            );
+            let entry = (Arc::clone(document), text);
+            self.actions.insert(document.key.clone(), entry);
+        }
+        let found = self.actions.get(&document.key);
+        found.map_or("}", |(_, text)| text)
+    }
+}
+
+/// The result, unless the execution is at a point where it can't have one yet.
+async fn result_so_far(api: &Api, execution: &Execution) -> Result<Option<Payload>> {
+    let status = execution.state().status();
+    if matches!(
+        status.as_str(),
+        "requested" | "scheduled" | "delayed" | "running"
+    ) {
+        return Ok(None);
+    }
+    let results = api.engine.store().results(&[execution.id()]).await?;
+    Ok(results.into_iter().next().map(|(_, payload)| payload))
+}
 
 /// Executions as the API shows them, with what is asked for.
 pub(crate) async fn executions(
@@ -28,10 +138,8 @@ pub(crate) async fn executions(
     let catalog = api.engine.catalog();
     let mut views = Vec::with_capacity(executions.len());
     for execution in executions {
-        let workflow = matches!(&*execution.request.runner, "orquesta" | "action-chain");
-        let children = if workflow && members.wants("children") {
-            let children = store.children(execution.id()).await?;
-            children.iter().map(|child| child.id()).collect()
+        let children = if members.wants("children") {
+            children(api, execution).await?
         } else {
             Vec::new()
         };
@@ -41,18 +149,24 @@ pub(crate) async fn executions(
             }
             _ => None,
         };
-        let result = results.get(&execution.id()).map(|payload| &*payload.json);
-        let shown = execution_with(
-            api,
-            &catalog,
-            execution,
-            result,
+        let related = Related {
+            result: results.remove(&execution.id()),
             children,
-            instance.as_deref(),
-        );
-        views.push(members.of(shown));
+            instance,
+        };
+        let view = related.view(api, &catalog, execution);
+        views.push(members.of(squall_wire::execution(execution, &view)));
     }
     Ok(views)
+}
+
+/// The executions directly below a workflow.
+async fn children(api: &Api, execution: &Execution) -> Result<Vec<ExecutionId>> {
+    if !matches!(&*execution.request.runner, "orquesta" | "action-chain") {
+        return Ok(Vec::new());
+    }
+    let children = api.engine.store().children(execution.id()).await?;
+    Ok(children.iter().map(|child| child.id()).collect())
 }
 
 /// One execution as the API shows it.
@@ -65,53 +179,61 @@ pub(crate) async fn execution(
     Ok(shown.into_iter().next().unwrap_or_default())
 }
 
-fn execution_with(
-    api: &Api,
-    catalog: &Catalog,
-    execution: &Execution,
-    result: Option<&str>,
+/// What belongs to an execution and is kept apart from it.
+struct Related {
+    result: Option<Payload>,
     children: Vec<ExecutionId>,
-    instance: Option<&TriggerInstance>,
-) -> Value {
-    let request = &execution.request;
-    let action = catalog.action(request.action.as_str());
-    let shown = mask_sealed(&request.parameters);
-    let parameters = action.map_or_else(
-        || shown.clone(),
-        |action| action.parameters.mask().apply(&shown),
-    );
-    let key = Registry::runner_type(&request.runner).and_then(|kind| kind.output_key.clone());
-    let visible = result
-        .map(squall_wire::visible_result)
-        .map(|result| match (action, &key) {
-            (Some(action), Some(key)) => action.output.mask_result(&result, key),
-            _ => result,
+    instance: Option<Arc<TriggerInstance>>,
+}
+
+impl Related {
+    fn view<'a>(
+        &'a self,
+        api: &Api,
+        catalog: &'a Catalog,
+        execution: &Execution,
+    ) -> ExecutionView<'a> {
+        let request = &execution.request;
+        let action = catalog.action(request.action.as_str());
+        let shown = mask_sealed(&request.parameters);
+        let parameters = action.map_or_else(
+            || shown.clone(),
+            |action| action.parameters.mask().apply(&shown),
+        );
+        let result = self.result.as_ref().map(|payload| &*payload.json);
+        let key = Registry::runner_type(&request.runner).and_then(|kind| kind.output_key.clone());
+        let visible = result
+            .map(squall_wire::visible_result)
+            .map(|result| match (action, &key) {
+                (Some(action), Some(key)) => action.output.mask_result(&result, key),
+                _ => result,
+            });
+        let rule = match &request.origin {
+            Origin::Rule(origin) => catalog.rule(origin.rule.as_str()),
+            _ => None,
+        };
+        let instance = self.instance.as_deref();
+        let kind = instance.and_then(|instance| {
+            let trigger = instance.trigger.as_str();
+            let kind = catalog
+                .trigger(trigger)
+                .map_or(trigger, |trigger| trigger.kind.as_str());
+            catalog.trigger_type(kind)
         });
-    let rule = match &request.origin {
-        Origin::Rule(origin) => catalog.rule(origin.rule.as_str()),
-        _ => None,
-    };
-    let kind = instance.and_then(|instance| {
-        let trigger = instance.trigger.as_str();
-        let kind = catalog
-            .trigger(trigger)
-            .map_or(trigger, |trigger| trigger.kind.as_str());
-        catalog.trigger_type(kind)
-    });
-    let view = ExecutionView {
-        action: action.map(|action| &*action.document),
-        runner: runner_type(&request.runner),
-        result: visible,
-        result_size: result.map(str::len),
-        parameters,
-        children,
-        rule: rule.map(|rule| &**rule),
-        trigger_instance: instance.map(|instance| (instance, payload(catalog, instance))),
-        trigger_type: kind.map(|kind| &*kind.document),
-        parent: None,
-        web_url: Some(api.url.clone()),
-    };
-    squall_wire::execution(execution, &view)
+        ExecutionView {
+            action: action.map(|action| &*action.document),
+            runner: runner_type(&request.runner),
+            result: visible,
+            result_size: result.map(str::len),
+            parameters,
+            children: self.children.clone(),
+            rule: rule.map(|rule| &**rule),
+            trigger_instance: instance.map(|instance| (instance, payload(catalog, instance))),
+            trigger_type: kind.map(|kind| &*kind.document),
+            parent: None,
+            web_url: Some(api.url.clone()),
+        }
+    }
 }
 
 /// A payload with what its type calls secret masked.

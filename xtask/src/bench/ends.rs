@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde_json::Value;
+use serde::Deserialize;
 
 use crate::http::{Client, Events};
 
@@ -25,6 +25,19 @@ struct State {
     told: HashSet<String>,
 }
 
+/// What is read of an event.
+#[derive(Debug, Deserialize)]
+struct Told {
+    id: String,
+    status: String,
+    trigger_instance: Option<Cause>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Cause {
+    id: String,
+}
+
 /// Who waits for which end.
 #[derive(Debug, Default)]
 pub(crate) struct Ends(Mutex<State>);
@@ -37,7 +50,7 @@ impl Ends {
     ///
     /// When the stream can't be opened.
     pub(crate) fn listen(client: &Client, action: &str) -> Result<Arc<Self>> {
-        let path = format!("/stream/v1/stream?events=st2.execution__*&action_refs={action}");
+        let path = format!("/stream/v1/stream?events=st2.execution__update&action_refs={action}");
         let events = client.events(&path)?;
         let ends = Arc::new(Self::default());
         let told = Arc::clone(&ends);
@@ -53,17 +66,14 @@ impl Ends {
 
     fn follow(&self, mut events: Events) {
         while let Ok(Some(data)) = events.next() {
-            let Ok(shown) = serde_json::from_str::<Value>(&data) else {
+            let Ok(shown) = serde_json::from_str::<Told>(&data) else {
                 continue;
             };
-            let status = shown["status"].as_str().unwrap_or_default();
-            let Some(id) = shown["id"].as_str() else {
-                continue;
-            };
+            let (id, status) = (&*shown.id, &*shown.status);
             if !ENDED.contains(&status) || !self.state().told.insert(id.to_owned()) {
                 continue;
             }
-            let event = shown["trigger_instance"]["id"].as_str();
+            let event = shown.trigger_instance.as_ref().map(|event| &*event.id);
             self.tell(event.unwrap_or(id), status);
         }
     }
