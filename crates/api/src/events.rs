@@ -1,5 +1,7 @@
 //! `/triggerinstances`, `/ruleenforcements`.
 
+use std::str::FromStr;
+
 use axum::extract::{Path, State as Extract};
 use squall_engine::Incoming;
 use squall_model::{Enforcement, TriggerInstance};
@@ -104,13 +106,30 @@ fn enforcement_shown(api: &Api, enforcement: &Enforcement) -> Value {
     squall_wire::enforcement(enforcement, rule)
 }
 
+/// A parameter that names something, if it is given. An error is a name that nothing can have: a
+/// filter that matches nothing must not become one that matches everything.
+fn parsed<T: FromStr>(params: &Params, name: &str) -> std::result::Result<Option<T>, T::Err> {
+    params::text(params, name).map(str::parse).transpose()
+}
+
 pub(crate) async fn enforcements(Extract(api): State, _: Caller, params: Params) -> Result<List> {
     let (page, limit) = params::page(&params, Some(50))?;
     let members = params::members(&params)?;
+    let (Ok(rule), Ok(trigger_instance), Ok(execution)) = (
+        parsed(&params, "rule_ref"),
+        parsed(&params, "trigger_instance"),
+        parsed(&params, "execution"),
+    ) else {
+        return Ok(List {
+            items: Vec::new(),
+            total: 0,
+            limit,
+        });
+    };
     let filter = EnforcementFilter {
-        rule: params::text(&params, "rule_ref").and_then(|rule| rule.parse().ok()),
-        trigger_instance: params::text(&params, "trigger_instance").and_then(|id| id.parse().ok()),
-        execution: params::text(&params, "execution").and_then(|id| id.parse().ok()),
+        rule,
+        trigger_instance,
+        execution,
         enforced_after: time(&params, "enforced_at_gt")?,
         enforced_before: time(&params, "enforced_at_lt")?,
         ..EnforcementFilter::default()

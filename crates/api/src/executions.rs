@@ -80,7 +80,13 @@ fn filter(params: &Params) -> Result<Option<ExecutionFilter>> {
     let text = |name| params::text(params, name).map(Str::from);
     filter.user = text("user");
     filter.runner = text("runner");
-    filter.rule = params::text(params, "rule").and_then(|rule| rule.parse().ok());
+    if let Some(rule) = params::text(params, "rule") {
+        // A filter that matches nothing must not become one that matches everything.
+        let Ok(rule) = rule.parse() else {
+            return Ok(None);
+        };
+        filter.rule = Some(rule);
+    }
     let time = |name: &str| match params::text(params, name) {
         None => Ok(None),
         Some(text) => squall_wire::parse(text)

@@ -160,14 +160,7 @@ impl Server {
             .clone()
             .unwrap_or_else(|| keys::path_for(&data));
         #[cfg(feature = "planted")]
-        let store = match options.planted {
-            Some(bug) => Arc::new(crate::planted::PlantedStore::new(
-                store,
-                Arc::clone(&env),
-                bug,
-            )) as _,
-            None => store,
-        };
+        let store = plant(options, store, &env);
         let keys = keys::load(&key_file, &*env)?;
         let listener = listen(options.listen).await?;
         let address = listener.local_addr()?;
@@ -252,6 +245,19 @@ impl Server {
         let _ = std::fs::remove_file(self.data.join("address"));
         Ok(())
     }
+}
+
+/// Gives the store the bug that the crash test has to find.
+#[cfg(feature = "planted")]
+fn plant(options: &Options, store: Arc<dyn Store>, env: &Arc<dyn Env>) -> Arc<dyn Store> {
+    let Some(bug) = options.planted else {
+        return store;
+    };
+    Arc::new(crate::planted::PlantedStore::new(
+        store,
+        Arc::clone(env),
+        bug,
+    ))
 }
 
 /// Makes the data directory, for nobody but its owner. One that is there keeps its rights.
