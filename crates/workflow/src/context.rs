@@ -14,12 +14,7 @@ use squall_value::{Dict, Str, Value};
 pub(crate) type VersionId = u64;
 
 /// Variables by name, each with its place in the order in which the names first appeared.
-pub(crate) type Values = imbl::GenericHashMap<
-    Str,
-    (usize, Value),
-    foldhash::fast::RandomState,
-    imbl::shared_ptr::DefaultSharedPtr,
->;
+pub(crate) type Values = imbl::HashMap<Str, (usize, Value)>;
 
 /// One version of the variables.
 #[derive(Clone, Debug)]

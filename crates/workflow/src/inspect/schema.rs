@@ -129,8 +129,6 @@ fn task() -> Value {
         "input" => one_of(vec![text(), parameters()]),
         "retry" => retry,
         "next" => dict! { "type" => "array", "items" => transition },
-        "timeout" => text_or_natural(),
-        "on_failure" => dict! { "enum" => list!["proceed", "hold"] },
     })
 }
 
@@ -153,7 +151,6 @@ fn workflow() -> Value {
             "version" => version,
             "description" => text(),
             "tags" => texts(),
-            "timeout" => text_or_natural(),
         },
         "required" => list!["tasks"],
         "additionalProperties" => false,

@@ -47,16 +47,6 @@ fn a_sound_workflow_has_no_findings() {
 }
 
 #[test]
-fn time_limits_and_holds_are_part_of_the_language() {
-    check(
-        "version: 1.0\ntimeout: 60\ntasks:\n  a:\n    action: core.noop\n    timeout: <% 5 %>\n    on_failure: hold\n  b:\n    action: core.noop\n    on_failure: wait\n",
-        expect![[r#"
-            10:17: error: 'wait' is not one of ['proceed', 'hold'] @ tasks.b.on_failure
-        "#]],
-    );
-}
-
-#[test]
 fn near_misses_are_suggested() {
     check(
         "version: 1.0\ntasks:\n  build:\n    acton: core.noop\n    next:\n      - when: <% succeeded() %>\n        do: [deplyo, fial]\n  deploy:\n    action: core.lokal\n",
