@@ -5,35 +5,91 @@ use std::sync::Arc;
 use axum::extract::{Path, State as Extract};
 use squall_engine::Action;
 use squall_runners::Registry;
-use squall_value::{Dict, Value, dict};
+use squall_value::{Dict, Value, dict, python};
 
 use crate::caller::Caller;
+use crate::endpoint::{CHOICE, Endpoint, MEMBERS, PACK, PAGE, Parameter, Shape, get};
 use crate::error::{Error, Result};
+use crate::listing::{BY_PACK, listing};
 use crate::params::{self, Params};
 use crate::reply::{Json, List};
 use crate::{Api, State, view};
 
-pub(crate) async fn list(Extract(api): State, _: Caller, params: Params) -> Result<List> {
-    let (page, limit) = params::page(&params, None)?;
-    let members = params::members(&params)?;
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        get("/actions", list)
+            .summary("Lists actions.")
+            .any("action_list")
+            .query(FILTER_PARAMETERS)
+            .query(PACK)
+            .query(CHOICE)
+            .query(PAGE)
+            .query(MEMBERS)
+            .gives(Shape::Page("Action")),
+        get("/actions/{id}", one)
+            .summary("Shows an action, by reference or id.")
+            .object("action_view")
+            .gives(Shape::One("Action")),
+        get("/actions/views/overview", list)
+            .summary("Lists actions, as /actions does.")
+            .any("action_list")
+            .query(FILTER_PARAMETERS)
+            .query(PACK)
+            .query(CHOICE)
+            .query(PAGE)
+            .query(MEMBERS)
+            .gives(Shape::Page("Action")),
+        get("/actions/views/overview/{id}", one)
+            .summary("Shows an action, as /actions/{id} does.")
+            .object("action_view")
+            .gives(Shape::One("Action")),
+        get("/actions/views/parameters/{id}", parameters)
+            .summary("Shows the parameters of an action together with its runner's.")
+            .object("action_view")
+            .gives(Shape::One("ActionParameters")),
+        get("/runnertypes", runner_types)
+            .summary("Lists runner types: the ways in which actions can be run.")
+            .any("runner_type_list")
+            .query(CHOICE)
+            .query(PAGE)
+            .query(MEMBERS)
+            .gives(Shape::Page("RunnerType")),
+        get("/runnertypes/{id}", runner_type)
+            .summary("Shows a runner type, by name or id.")
+            .object("runner_type_view")
+            .gives(Shape::One("RunnerType")),
+    ]
+}
+
+const FILTER_PARAMETERS: &[Parameter] = &[Parameter::text(
+    "tags",
+    "Those with a tag of this name, or `name:value`.",
+)];
+
+async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
     let catalog = api.engine.catalog();
-    let wanted = |action: &&Arc<Action>| {
-        let reference = &action.reference;
-        params::text(&params, "pack").is_none_or(|pack| pack == reference.pack())
-            && params::text(&params, "name")
-                .is_none_or(|names| names.split(',').any(|name| name == reference.name()))
-    };
-    let mut actions: Vec<_> = catalog.actions().filter(wanted).collect();
+    let tag = params::text(&params, "tags");
+    let mut actions: Vec<_> = catalog
+        .actions()
+        .filter(|action| tag.is_none_or(|tag| has_tag(&action.document.body, tag)))
+        .collect();
     actions.sort_by(|a, b| a.reference.cmp(&b.reference));
-    let total = actions.len() as u64;
-    let skip = usize::try_from(page.offset).unwrap_or(usize::MAX);
-    let take = usize::try_from(page.limit).unwrap_or(usize::MAX);
-    let items = actions.into_iter().skip(skip).take(take);
-    let items = items.map(|action| members.of(squall_wire::definition(&action.document)));
-    Ok(List {
-        items: items.collect(),
-        total,
-        limit,
+    let items = actions
+        .into_iter()
+        .map(|action| squall_wire::definition(&action.document));
+    listing(items.collect(), &params, &caller, None, &[BY_PACK])
+}
+
+fn has_tag(body: &Value, wanted: &str) -> bool {
+    let (name, value) = match wanted.split_once(':') {
+        Some((name, value)) => (name, Some(value)),
+        None => (wanted, None),
+    };
+    let text = |tag: &Value, member: &str| tag.get(member).map(python::str);
+    let tags = body.get("tags").and_then(Value::as_list);
+    tags.unwrap_or_default().iter().any(|tag| {
+        text(tag, "name").as_deref() == Some(name)
+            && value.is_none_or(|value| text(tag, "value").as_deref() == Some(value))
     })
 }
 
@@ -47,16 +103,12 @@ fn find(api: &Api, id: &str) -> Result<Arc<Action>> {
         .ok_or_else(|| Error::unknown(id))
 }
 
-pub(crate) async fn one(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
+async fn one(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
     Ok(Json(squall_wire::definition(&find(&api, &id)?.document)))
 }
 
 /// The parameters of an action together with its runner's.
-pub(crate) async fn parameters(
-    Extract(api): State,
-    _: Caller,
-    Path(id): Path<String>,
-) -> Result<Json> {
+async fn parameters(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
     let action = find(&api, &id)?;
     let merged = action.parameters.merged().iter();
     let merged: Dict = merged
@@ -65,25 +117,13 @@ pub(crate) async fn parameters(
     Ok(Json(dict! { "parameters" => merged }))
 }
 
-pub(crate) async fn runner_types(_: Caller, params: Params) -> Result<List> {
-    let (_, limit) = params::page(&params, Some(100))?;
-    let members = params::members(&params)?;
-    let name = params::text(&params, "name");
-    let types = Registry::runner_types()
-        .iter()
-        .filter(|kind| name.is_none_or(|name| kind.name == name));
-    let items: Vec<Value> = types
-        .filter_map(|kind| view::runner_type(&kind.name))
-        .map(|kind| members.of(kind))
-        .collect();
-    Ok(List {
-        total: items.len() as u64,
-        items,
-        limit,
-    })
+async fn runner_types(caller: Caller, params: Params) -> Result<List> {
+    let types = Registry::runner_types().iter();
+    let items = types.filter_map(|kind| view::runner_type(&kind.name));
+    listing(items.collect(), &params, &caller, Some(100), &[])
 }
 
-pub(crate) async fn runner_type(_: Caller, Path(id): Path<String>) -> Result<Json> {
+async fn runner_type(_: Caller, Path(id): Path<String>) -> Result<Json> {
     let mut types = Registry::runner_types().iter();
     let found = types.find(|kind| kind.name == id || view::stable_id(&kind.name) == id);
     let found = found.and_then(|kind| view::runner_type(&kind.name));

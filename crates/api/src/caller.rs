@@ -17,9 +17,20 @@ pub(crate) struct Caller {
     pub(crate) identity: Identity,
     /// Where the credential was found: `header`, `query` or `cookie`.
     pub(crate) place: &'static str,
+    /// The token, when it was one.
+    pub(crate) token: Option<Arc<str>>,
 }
 
 impl Caller {
+    /// Whether the caller may do everything.
+    #[expect(
+        clippy::unused_self,
+        reason = "without roles everybody who has signed in may"
+    )]
+    pub(crate) fn is_admin(&self) -> bool {
+        true
+    }
+
     pub(crate) fn user(&self) -> Str {
         self.identity.user.clone()
     }
@@ -80,8 +91,13 @@ pub(crate) async fn recognise(api: &Api, parts: &Parts) -> Result<Caller, Error>
         Method::Token => "Token with the provided value not found or has expired.",
         Method::ApiKey => "ApiKey with the provided value not found.",
     };
+    let token = matches!(method, Method::Token).then(|| Arc::from(text));
     identity
-        .map(|identity| Caller { identity, place })
+        .map(|identity| Caller {
+            identity,
+            place,
+            token,
+        })
         .ok_or_else(|| refused(unknown))
 }
 
@@ -89,6 +105,10 @@ impl FromRequestParts<Arc<Api>> for Caller {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Caller, Error> {
-        recognise(api, parts).await
+        // The endpoint's check has recognised whoever calls, but for endpoints that anybody may use.
+        match parts.extensions.get::<Caller>() {
+            Some(caller) => Ok(caller.clone()),
+            None => recognise(api, parts).await,
+        }
     }
 }

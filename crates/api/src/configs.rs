@@ -1,6 +1,5 @@
 //! `/configs` and `/config_schemas`: what packs are configured with.
 
-use axum::body::Bytes;
 use axum::extract::{Path, State as Extract};
 use squall_engine::ConfigError;
 use squall_model::DocumentKind;
@@ -8,10 +7,44 @@ use squall_value::{Str, Value, dict};
 
 use crate::caller::Caller;
 use crate::definitions::{document, documents};
+use crate::endpoint::{CHOICE, Endpoint, PAGE, SHOW_SECRETS, Shape, get, put};
 use crate::error::{Error, Result, chain};
 use crate::params::{self, Params};
-use crate::reply::{Json, List, object};
+use crate::reply::{Json, List, Sent};
 use crate::{Api, State};
+
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        get("/configs", list)
+            .summary("Lists the configurations of packs.")
+            .any("pack_list")
+            .query(CHOICE)
+            .query(PAGE)
+            .query(SHOW_SECRETS)
+            .gives(Shape::Page("Config")),
+        get("/configs/{pack}", one)
+            .summary("Shows the configuration of a pack.")
+            .object("pack_view")
+            .query(SHOW_SECRETS)
+            .gives(Shape::One("Config")),
+        put("/configs/{pack}", write)
+            .summary("Configures a pack; the body is the values themselves.")
+            .object("pack_config")
+            .query(SHOW_SECRETS)
+            .json("ConfigValues")
+            .gives(Shape::One("Config")),
+        get("/config_schemas", schemas)
+            .summary("Lists what packs can be configured with.")
+            .any("pack_list")
+            .query(CHOICE)
+            .query(PAGE)
+            .gives(Shape::Page("ConfigSchema")),
+        get("/config_schemas/{pack}", schema)
+            .summary("Shows what a pack can be configured with.")
+            .object("pack_view")
+            .gives(Shape::One("ConfigSchema")),
+    ]
+}
 
 /// A configuration with its secrets masked, unless the caller asks for them.
 fn shown(api: &Api, pack: &str, id: &str, with_secrets: bool) -> Value {
@@ -28,8 +61,8 @@ fn with_secrets(params: &Params) -> bool {
     params::text(params, "show_secrets").is_some_and(|text| matches!(text, "true" | "True" | "1"))
 }
 
-pub(crate) async fn list(Extract(api): State, _: Caller, params: Params) -> Result<List> {
-    let mut list = documents(&api, DocumentKind::Config, &params, Some(100)).await?;
+async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
+    let mut list = documents(&api, DocumentKind::Config, &params, &caller, Some(100), &[]).await?;
     let with_secrets = with_secrets(&params);
     for item in &mut list.items {
         let text = |name| item.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -38,7 +71,7 @@ pub(crate) async fn list(Extract(api): State, _: Caller, params: Params) -> Resu
     Ok(list)
 }
 
-pub(crate) async fn one(
+async fn one(
     Extract(api): State,
     _: Caller,
     Path(pack): Path<String>,
@@ -49,14 +82,14 @@ pub(crate) async fn one(
     Ok(Json(shown(&api, &found.key, &id, with_secrets(&params))))
 }
 
-pub(crate) async fn put(
+async fn write(
     Extract(api): State,
     _: Caller,
     Path(pack): Path<String>,
     params: Params,
-    bytes: Bytes,
+    sent: Sent,
 ) -> Result<Json> {
-    let values = object(&bytes)?;
+    let values = sent.object()?;
     match api.engine.put_config(&pack, values).await {
         Ok(()) => {}
         Err(ConfigError::UnknownPack(pack)) => return Err(Error::unknown(&pack)),
@@ -73,11 +106,12 @@ pub(crate) async fn put(
     Ok(Json(shown(&api, &pack, &id, with_secrets(&params))))
 }
 
-pub(crate) async fn schemas(Extract(api): State, _: Caller, params: Params) -> Result<List> {
-    documents(&api, DocumentKind::ConfigSchema, &params, Some(100)).await
+async fn schemas(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
+    let kind = DocumentKind::ConfigSchema;
+    documents(&api, kind, &params, &caller, Some(100), &[]).await
 }
 
-pub(crate) async fn schema(Extract(api): State, _: Caller, Path(pack): Path<Str>) -> Result<Json> {
+async fn schema(Extract(api): State, _: Caller, Path(pack): Path<Str>) -> Result<Json> {
     let found = document(&api, DocumentKind::ConfigSchema, &pack).await?;
     Ok(Json(squall_wire::definition(&found)))
 }

@@ -11,10 +11,81 @@ use squall_store::{DocumentFilter, Page};
 use squall_value::{Str, Value, dict};
 
 use crate::caller::Caller;
+use crate::endpoint::{CHOICE, Endpoint, MEMBERS, PACK, PAGE, Parameter, Shape, get, post};
 use crate::error::{Error, Result};
+use crate::listing::{BY_PACK, Filter, listing};
 use crate::params::{self, Params};
 use crate::reply::{Json, List};
 use crate::{Api, State, view};
+
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        get("/triggertypes", trigger_types)
+            .summary("Lists the kinds of events that rules can wait for.")
+            .any("trigger_type_list")
+            .query(PACK)
+            .query(CHOICE)
+            .query(PAGE)
+            .query(MEMBERS)
+            .gives(Shape::Page("TriggerType")),
+        get("/triggertypes/{id}", trigger_type)
+            .summary("Shows a trigger type, by reference or id.")
+            .object("trigger_type_view")
+            .gives(Shape::One("TriggerType")),
+        get("/triggers", triggers)
+            .summary("Lists the triggers that rules wait for: trigger types with their parameters.")
+            .any("trigger_list")
+            .gives(Shape::Many("Trigger")),
+        get("/triggers/{id}", one_trigger)
+            .summary("Shows a trigger, by reference or id.")
+            .object("trigger_view")
+            .gives(Shape::One("Trigger")),
+        get("/timers", timers)
+            .summary("Lists the timers that rules wait for.")
+            .any("timer_list")
+            .query(&[Parameter::text("timer_type", "Those of this trigger type.")])
+            .gives(Shape::Many("Trigger")),
+        get("/timers/{id}", timer)
+            .summary("Shows a timer, by reference or id.")
+            .object("timer_view")
+            .gives(Shape::One("Trigger")),
+        get("/sensortypes", sensors)
+            .summary("Lists sensors, each with how its process fares.")
+            .any("sensor_type_list")
+            .query(SENSOR_FILTERS)
+            .query(PACK)
+            .query(CHOICE)
+            .query(PAGE)
+            .query(MEMBERS)
+            .gives(Shape::Page("SensorType")),
+        get("/sensortypes/{id}", sensor)
+            .summary("Shows a sensor, by reference or id.")
+            .object("sensor_type_view")
+            .gives(Shape::One("SensorType")),
+        post("/sensortypes/{id}/restart", restart_sensor)
+            .summary("Ends a sensor's process and starts it anew.")
+            .object("sensor_modify")
+            .status(200)
+            .gives(Shape::One("SensorType")),
+        get("/sources", sources)
+            .summary("Lists this server's event sources and how each fares.")
+            .any("sensor_type_list")
+            .gives(Shape::Many("Source")),
+        get("/policies", policies)
+            .summary("Lists policies.")
+            .any("policy_list")
+            .query(PACK)
+            .query(CHOICE)
+            .query(PAGE)
+            .query(MEMBERS)
+            .gives(Shape::Page("Policy")),
+    ]
+}
+
+const SENSOR_FILTERS: &[Parameter] = &[
+    Parameter::text("trigger", "Those that emit events of this trigger type."),
+    Parameter::flag("enabled", "Those that are switched on, or off."),
+];
 
 /// The timers among the trigger types.
 const TIMERS: [&str; 3] = [
@@ -23,52 +94,27 @@ const TIMERS: [&str; 3] = [
     "core.st2.CronTimer",
 ];
 
-/// A page of documents of a kind, by the usual filters.
+/// A page of the documents of a kind, by the usual filters.
 pub(crate) async fn documents(
     api: &Api,
     kind: DocumentKind,
     params: &Params,
+    caller: &Caller,
     default: Option<u64>,
+    filters: &[Filter],
 ) -> Result<List> {
-    let (page, limit) = params::page(params, default)?;
-    let members = params::members(params)?;
     let filter = DocumentFilter {
         pack: params::text(params, "pack").map(Str::from),
         key_prefix: None,
     };
     let now = api.engine.env().now();
-    let name = params::text(params, "name");
-    // A filter that the store does not know is applied to the whole list.
-    let read = if name.is_some() { Page::ALL } else { page };
-    let mut found = api
-        .engine
-        .store()
-        .documents(kind, &filter, read, now)
-        .await?;
-    if let Some(names) = name {
-        let fits = |document: &Arc<Document>| {
-            let own = document
-                .body
-                .get("name")
-                .and_then(Value::as_str)
-                .unwrap_or(&document.key);
-            names.split(',').any(|name| name == own)
-        };
-        found.items.retain(fits);
-        found.total = found.items.len() as u64;
-        let skip = usize::try_from(page.offset).unwrap_or(usize::MAX);
-        let take = usize::try_from(page.limit).unwrap_or(usize::MAX);
-        found.items = found.items.into_iter().skip(skip).take(take).collect();
-    }
+    let store = api.engine.store();
+    let found = store.documents(kind, &filter, Page::ALL, now).await?;
     let items = found
         .items
         .iter()
-        .map(|document| members.of(squall_wire::definition(document)));
-    Ok(List {
-        items: items.collect(),
-        total: found.total,
-        limit,
-    })
+        .map(|document| squall_wire::definition(document));
+    listing(items.collect(), params, caller, default, filters)
 }
 
 /// The document that a path names by reference or id.
@@ -84,42 +130,45 @@ pub(crate) async fn document(api: &Api, kind: DocumentKind, id: &str) -> Result<
     by_id.ok_or_else(|| Error::unknown(id))
 }
 
-pub(crate) async fn trigger_types(Extract(api): State, _: Caller, params: Params) -> Result<List> {
-    documents(&api, DocumentKind::TriggerType, &params, Some(100)).await
+async fn trigger_types(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
+    let kind = DocumentKind::TriggerType;
+    documents(&api, kind, &params, &caller, Some(100), &[BY_PACK]).await
 }
 
-pub(crate) async fn trigger_type(
-    Extract(api): State,
-    _: Caller,
-    Path(id): Path<String>,
-) -> Result<Json> {
+async fn trigger_type(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
     let document = document(&api, DocumentKind::TriggerType, &id).await?;
     Ok(Json(squall_wire::definition(&document)))
 }
 
-pub(crate) async fn sensors(Extract(api): State, _: Caller, params: Params) -> Result<List> {
-    let mut list = documents(&api, DocumentKind::Sensor, &params, None).await?;
+async fn sensors(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
+    let (store, now) = (api.engine.store(), api.engine.env().now());
+    let (kind, filter) = (DocumentKind::Sensor, DocumentFilter::default());
+    let found = store.documents(kind, &filter, Page::ALL, now).await?;
     let states = api.engine.source_states();
-    list.items = list
+    let trigger = params::text(&params, "trigger");
+    let items = found
         .items
-        .into_iter()
-        .map(|item| with_state(item, &states))
-        .collect();
-    Ok(list)
+        .iter()
+        .map(|document| with_state(squall_wire::definition(document), &states))
+        .filter(|sensor| trigger.is_none_or(|trigger| emits(sensor, trigger)));
+    let filters = [BY_PACK, ("enabled", &["enabled"][..])];
+    listing(items.collect(), &params, &caller, None, &filters)
 }
 
-pub(crate) async fn sensor(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
+fn emits(sensor: &Value, trigger: &str) -> bool {
+    let types = sensor.get("trigger_types").and_then(Value::as_list);
+    let mut types = types.unwrap_or_default().iter();
+    types.any(|kind| kind.as_str() == Some(trigger))
+}
+
+async fn sensor(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
     let document = document(&api, DocumentKind::Sensor, &id).await?;
     let shown = squall_wire::definition(&document);
     Ok(Json(with_state(shown, &api.engine.source_states())))
 }
 
 /// Ends a sensor's process and starts it anew, for the person who has mended what it failed for.
-pub(crate) async fn restart_sensor(
-    Extract(api): State,
-    _: Caller,
-    Path(id): Path<String>,
-) -> Result<Json> {
+async fn restart_sensor(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
     let document = document(&api, DocumentKind::Sensor, &id).await?;
     if let Err(error) = api.engine.restart_sensor(&document.key) {
         return Err(Error::new(StatusCode::CONFLICT, error.to_string()));
@@ -157,12 +206,13 @@ fn source(state: &SourceState) -> Value {
 }
 
 /// Every event source of this server and how it fares: sensors, timers, native sources.
-pub(crate) async fn sources(Extract(api): State, _: Caller) -> Json {
+async fn sources(Extract(api): State, _: Caller) -> Json {
     Json(api.engine.source_states().iter().map(source).collect())
 }
 
-pub(crate) async fn policies(Extract(api): State, _: Caller, params: Params) -> Result<List> {
-    documents(&api, DocumentKind::Policy, &params, Some(100)).await
+async fn policies(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
+    let kind = DocumentKind::Policy;
+    documents(&api, kind, &params, &caller, Some(100), &[BY_PACK]).await
 }
 
 /// A trigger as the API shows it.
@@ -189,11 +239,11 @@ pub(crate) fn triggers_of(api: &Api, types: Option<&[&str]>) -> Vec<Value> {
     found.iter().map(|found| trigger(found)).collect()
 }
 
-pub(crate) async fn triggers(Extract(api): State, _: Caller) -> Json {
+async fn triggers(Extract(api): State, _: Caller) -> Json {
     Json(Value::from(triggers_of(&api, None)))
 }
 
-pub(crate) async fn timers(Extract(api): State, _: Caller, params: Params) -> Result<Json> {
+async fn timers(Extract(api): State, _: Caller, params: Params) -> Result<Json> {
     let types: Vec<&str> = match params::text(&params, "timer_type") {
         None => TIMERS.to_vec(),
         Some(kind) => match TIMERS.iter().find(|known| **known == kind) {
@@ -207,4 +257,22 @@ pub(crate) async fn timers(Extract(api): State, _: Caller, params: Params) -> Re
         },
     };
     Ok(Json(Value::from(triggers_of(&api, Some(&types)))))
+}
+
+/// A trigger of one of the given types, by reference or id.
+pub(crate) fn find_trigger(api: &Api, types: Option<&[&str]>, id: &str) -> Result<Json> {
+    let is_meant = |trigger: &Value| {
+        let text = |name| trigger.get(name).and_then(Value::as_str);
+        text("ref") == Some(id) || text("id") == Some(id)
+    };
+    let found = triggers_of(api, types).into_iter().find(is_meant);
+    found.map(Json).ok_or_else(|| Error::unknown(id))
+}
+
+async fn one_trigger(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
+    find_trigger(&api, None, &id)
+}
+
+async fn timer(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
+    find_trigger(&api, Some(&TIMERS), &id)
 }

@@ -30,6 +30,11 @@ impl Error {
         Error::new(StatusCode::BAD_REQUEST, text)
     }
 
+    /// The caller is known, and may not.
+    pub(crate) fn denied(text: impl Into<String>) -> Error {
+        Error::new(StatusCode::FORBIDDEN, text)
+    }
+
     pub(crate) fn missing(text: impl Into<String>) -> Error {
         Error::new(StatusCode::NOT_FOUND, text)
     }

@@ -9,35 +9,75 @@ use squall_store::{EnforcementFilter, TriggerInstanceFilter};
 use squall_value::{Value, dict};
 
 use crate::caller::Caller;
+use crate::endpoint::{CHOICE, Endpoint, MEMBERS, PAGE, Parameter, Shape, get, post};
 use crate::error::{Error, Result};
 use crate::params::{self, Params};
 use crate::reply::{Json, List};
 use crate::{Api, State, view};
 
-fn time(params: &Params, name: &str) -> Result<Option<jiff::Timestamp>> {
-    let wrong = |text| Error::bad(format!("Parameter \"{name}\" is not a time: {text}"));
-    let text = params::text(params, name);
-    text.map(|text| squall_wire::parse(text).ok_or_else(|| wrong(text)))
-        .transpose()
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        get("/triggerinstances", trigger_instances)
+            .summary("Lists events, the newest first.")
+            .any("trigger_instance_list")
+            .query(INSTANCE_FILTERS)
+            .query(CHOICE)
+            .query(PAGE)
+            .query(MEMBERS)
+            .gives(Shape::Page("TriggerInstance")),
+        get("/triggerinstances/{id}", trigger_instance)
+            .summary("Shows an event.")
+            .object("trigger_instance_view")
+            .gives(Shape::One("TriggerInstance")),
+        post("/triggerinstances/{id}/re_emit", emit_again)
+            .summary("Sends the same event once more, as a new one.")
+            .object("trigger_instance_re_emit")
+            .status(200)
+            .gives(Shape::One("ReEmitted")),
+        get("/ruleenforcements", enforcements)
+            .summary("Lists what rules did, the newest first.")
+            .any("rule_enforcement_list")
+            .query(ENFORCEMENT_FILTERS)
+            .query(CHOICE)
+            .query(PAGE)
+            .query(MEMBERS)
+            .gives(Shape::Page("RuleEnforcement")),
+        get("/ruleenforcements/{id}", enforcement)
+            .summary("Shows what a rule did with an event.")
+            .object("rule_enforcement_view")
+            .gives(Shape::One("RuleEnforcement")),
+    ]
 }
+
+const INSTANCE_FILTERS: &[Parameter] = &[
+    Parameter::text("trigger", "Those of this trigger."),
+    Parameter::text("trigger_type", "Those of this trigger type."),
+    Parameter::time("timestamp_gt", "Those that occurred later."),
+    Parameter::time("timestamp_lt", "Those that occurred earlier."),
+];
+
+const ENFORCEMENT_FILTERS: &[Parameter] = &[
+    Parameter::text("rule_ref", "Those of the rule with this reference."),
+    Parameter::text("rule_id", "Those of the rule with this id."),
+    Parameter::text("trigger_instance", "Those for this event."),
+    Parameter::text("execution", "The one that asked for this execution."),
+    Parameter::time("enforced_at_gt", "Those that were made later."),
+    Parameter::time("enforced_at_lt", "Those that were made earlier."),
+];
 
 fn shown(api: &Api, instance: &TriggerInstance) -> Value {
     squall_wire::trigger_instance(instance, view::payload(&api.engine.catalog(), instance))
 }
 
-pub(crate) async fn trigger_instances(
-    Extract(api): State,
-    _: Caller,
-    params: Params,
-) -> Result<List> {
-    let (page, limit) = params::page(&params, Some(100))?;
+async fn trigger_instances(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
+    let (page, limit) = params::page(&params, &caller, Some(100))?;
     let members = params::members(&params)?;
     let trigger =
         params::text(&params, "trigger").or_else(|| params::text(&params, "trigger_type"));
     let filter = TriggerInstanceFilter {
         trigger: trigger.and_then(|trigger| trigger.parse().ok()),
-        occurred_after: time(&params, "timestamp_gt")?,
-        occurred_before: time(&params, "timestamp_lt")?,
+        occurred_after: params::time(&params, "timestamp_gt")?,
+        occurred_before: params::time(&params, "timestamp_lt")?,
         ..TriggerInstanceFilter::default()
     };
     if trigger.is_some() && filter.trigger.is_none() {
@@ -59,11 +99,7 @@ pub(crate) async fn trigger_instances(
     })
 }
 
-pub(crate) async fn trigger_instance(
-    Extract(api): State,
-    _: Caller,
-    Path(id): Path<String>,
-) -> Result<Json> {
+async fn trigger_instance(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
     let parsed = id.parse().map_err(|_| Error::unknown(&id))?;
     let instance = api.engine.store().trigger_instance(parsed).await?;
     instance
@@ -72,11 +108,7 @@ pub(crate) async fn trigger_instance(
 }
 
 /// The same event once more, as a new one.
-pub(crate) async fn emit_again(
-    Extract(api): State,
-    _: Caller,
-    Path(id): Path<String>,
-) -> Result<Json> {
+async fn emit_again(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
     let parsed = id.parse().map_err(|_| Error::unknown(&id))?;
     let instance = api
         .engine
@@ -112,8 +144,8 @@ fn parsed<T: FromStr>(params: &Params, name: &str) -> std::result::Result<Option
     params::text(params, name).map(str::parse).transpose()
 }
 
-pub(crate) async fn enforcements(Extract(api): State, _: Caller, params: Params) -> Result<List> {
-    let (page, limit) = params::page(&params, Some(50))?;
+async fn enforcements(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
+    let (page, limit) = params::page(&params, &caller, Some(50))?;
     let members = params::members(&params)?;
     let (Ok(rule), Ok(trigger_instance), Ok(execution)) = (
         parsed(&params, "rule_ref"),
@@ -130,8 +162,8 @@ pub(crate) async fn enforcements(Extract(api): State, _: Caller, params: Params)
         rule,
         trigger_instance,
         execution,
-        enforced_after: time(&params, "enforced_at_gt")?,
-        enforced_before: time(&params, "enforced_at_lt")?,
+        enforced_after: params::time(&params, "enforced_at_gt")?,
+        enforced_before: params::time(&params, "enforced_at_lt")?,
         ..EnforcementFilter::default()
     };
     let found = api.engine.store().enforcements(&filter, page).await?;
@@ -146,11 +178,7 @@ pub(crate) async fn enforcements(Extract(api): State, _: Caller, params: Params)
     })
 }
 
-pub(crate) async fn enforcement(
-    Extract(api): State,
-    _: Caller,
-    Path(id): Path<String>,
-) -> Result<Json> {
+async fn enforcement(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
     let parsed = id.parse().map_err(|_| Error::unknown(&id))?;
     let found = api.engine.store().enforcement(parsed).await?;
     found

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
 use axum::extract::{Path, State as Extract};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -13,16 +12,123 @@ use squall_store::{ExecutionFilter, ExecutionOrder, Page, ParentFilter};
 use squall_value::{Dict, Str, Value, dict};
 
 use crate::caller::Caller;
+use crate::endpoint::{
+    Endpoint, MEMBERS, PAGE, Parameter, SHOW_SECRETS, Shape, delete, get, post, put,
+};
 use crate::error::{Error, Result};
 use crate::params::{self, Members, Params};
-use crate::reply::{Json, List, object};
+use crate::reply::{Json, List, Sent};
 use crate::{Api, State, view};
 
 /// How many executions below one are shown at most.
 const BELOW_MAX: usize = 10_000;
 
-pub(crate) async fn list(Extract(api): State, _: Caller, params: Params) -> Result<List> {
-    let (page, limit) = params::page(&params, Some(100))?;
+const FILTER_PARAMETERS: &[Parameter] = &[
+    Parameter::list("id", "Those with one of these ids, 100 at most."),
+    Parameter::text("action", "Those of the action with this reference."),
+    Parameter::list("status", "Those in one of these states."),
+    Parameter::text(
+        "parent",
+        "Those directly below this one; `null` for those below none.",
+    ),
+    Parameter::text("rule", "Those that this rule asked for."),
+    Parameter::text("trigger", "Those that an event of this trigger led to."),
+    Parameter::text(
+        "trigger_type",
+        "Those that an event of this trigger type led to.",
+    ),
+    Parameter::text("trigger_instance", "Those that this event led to."),
+    Parameter::text("runner", "Those of actions with this runner."),
+    Parameter::text("user", "Those that this user asked for."),
+    Parameter::text("liveaction", "The one whose `liveaction.id` this is."),
+    Parameter::time("timestamp_gt", "Those that were asked for later."),
+    Parameter::time("timestamp_lt", "Those that were asked for earlier."),
+    Parameter::text(
+        "filter",
+        "Members and their values, as `status:failed user:ann`.",
+    ),
+    Parameter::text(
+        "sort_asc",
+        "The oldest first; the presence counts, not the value.",
+    ),
+    Parameter::text("sort_desc", "The newest first, as without it."),
+];
+
+const RESULT_SIZE: &[Parameter] = &[Parameter::integer(
+    "max_result_size",
+    "Leave out a result of more bytes than this.",
+)];
+
+const OUTPUT: &[Parameter] = &[Parameter::text(
+    "output_type",
+    "`stdout`, `stderr`, or `all`, which is the default.",
+)];
+
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        get("/executions", list)
+            .summary("Lists executions, the newest first.")
+            .any("execution_list")
+            .query(FILTER_PARAMETERS)
+            .query(PAGE)
+            .query(MEMBERS)
+            .query(SHOW_SECRETS)
+            .gives(Shape::Page("Execution")),
+        post("/executions", create)
+            .summary("Runs an action.")
+            .object("action_execute")
+            .query(SHOW_SECRETS)
+            .json("ExecutionRequest")
+            .gives(Shape::One("Execution")),
+        get("/executions/{id}", one)
+            .summary("Shows an execution; `last` is the newest.")
+            .object("execution_view")
+            .query(MEMBERS)
+            .query(SHOW_SECRETS)
+            .query(RESULT_SIZE)
+            .gives(Shape::One("Execution")),
+        put("/executions/{id}", update)
+            .summary("Pauses, resumes or cancels an execution, by its new status.")
+            .object("execution_stop")
+            .query(SHOW_SECRETS)
+            .json("ExecutionUpdate")
+            .gives(Shape::One("Execution")),
+        delete("/executions/{id}", cancel)
+            .summary("Cancels an execution and all below it.")
+            .object("execution_stop")
+            .query(SHOW_SECRETS)
+            .status(200)
+            .gives(Shape::One("Execution")),
+        get("/executions/{id}/children", children)
+            .summary("Lists all executions below one, depth first.")
+            .object("execution_view")
+            .query(&[Parameter::integer("depth", "How many levels; -1 for all.")])
+            .query(MEMBERS)
+            .gives(Shape::Many("Execution")),
+        get("/executions/{id}/output", output)
+            .summary("Gives what an execution has printed so far.")
+            .object("execution_view")
+            .query(OUTPUT)
+            .gives(Shape::Text("text/plain")),
+        get("/executions/{id}/result", result)
+            .summary("Gives the result of an execution, alone.")
+            .object("execution_view")
+            .gives(Shape::One("Result")),
+        post("/executions/{id}/re_run", run_again)
+            .summary("Runs an action again, or failed tasks of a workflow.")
+            .object("execution_re_run")
+            .query(&[Parameter::flag(
+                "no_merge",
+                "Take nothing from the old parameters.",
+            )])
+            .query(SHOW_SECRETS)
+            .json("ReRunRequest")
+            .gives(Shape::One("Execution")),
+    ]
+}
+
+async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
+    let (page, limit) = params::page(&params, &caller, Some(100))?;
     let members = params::members(&params)?;
     let Some(filter) = filter(&params)? else {
         return Ok(List {
@@ -87,15 +193,9 @@ fn filter(params: &Params) -> Result<Option<ExecutionFilter>> {
         };
         filter.rule = Some(rule);
     }
-    let time = |name: &str| match params::text(params, name) {
-        None => Ok(None),
-        Some(text) => squall_wire::parse(text)
-            .map(Some)
-            .ok_or_else(|| Error::bad(format!("Parameter \"{name}\" is not a time: {text}"))),
-    };
-    filter.requested_after = time("timestamp_gt")?;
-    filter.requested_before = time("timestamp_lt")?;
-    if params.contains_key("sort_asc") {
+    filter.requested_after = params::time(params, "timestamp_gt")?;
+    filter.requested_before = params::time(params, "timestamp_lt")?;
+    if params.has("sort_asc") {
         filter.order = ExecutionOrder::OldestFirst;
     }
     Ok(Some(filter))
@@ -126,7 +226,7 @@ pub(crate) async fn find(api: &Api, id: &str) -> Result<Arc<Execution>> {
         .ok_or_else(|| Error::unknown(id))
 }
 
-pub(crate) async fn one(
+async fn one(
     Extract(api): State,
     _: Caller,
     Path(id): Path<String>,
@@ -137,13 +237,13 @@ pub(crate) async fn one(
     Ok(Json(view::execution(&api, &execution, &members).await?))
 }
 
-pub(crate) async fn create(
+async fn create(
     Extract(api): State,
     caller: Caller,
     headers: HeaderMap,
-    bytes: Bytes,
+    sent: Sent,
 ) -> Result<Response> {
-    let body = object(&bytes)?;
+    let body = sent.object()?;
     let ask = ask(&caller, &headers, body)?;
     let execution = api.engine.request(ask).await?;
     created(&api, &execution).await
@@ -213,11 +313,7 @@ fn ask(caller: &Caller, headers: &HeaderMap, body: Dict) -> Result<Ask> {
     Ok(ask)
 }
 
-pub(crate) async fn cancel(
-    Extract(api): State,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<Json> {
+async fn cancel(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
     let execution = find(&api, &id).await?;
     match api.engine.cancel(execution.id(), &caller.user()).await {
         Ok(execution) => Ok(Json(
@@ -234,14 +330,14 @@ pub(crate) async fn cancel(
     }
 }
 
-pub(crate) async fn update(
+async fn update(
     Extract(api): State,
     caller: Caller,
     Path(id): Path<String>,
-    bytes: Bytes,
+    sent: Sent,
 ) -> Result<Json> {
     let execution = find(&api, &id).await?;
-    let body = object(&bytes)?;
+    let body = sent.object()?;
     if execution.state().is_ended() {
         return Err(Error::bad("Execution is already in completed state."));
     }
@@ -269,15 +365,15 @@ pub(crate) async fn update(
 }
 
 /// Runs the same action again, with the same parameters but for those given.
-pub(crate) async fn run_again(
+async fn run_again(
     Extract(api): State,
     caller: Caller,
     Path(id): Path<String>,
     params: Params,
-    bytes: Bytes,
+    sent: Sent,
 ) -> Result<Response> {
     let before = find(&api, &id).await?;
-    let body = object(&bytes)?;
+    let body = sent.object()?;
     let names = |member: &str| -> Vec<Str> {
         let list = body
             .get(member)
@@ -319,7 +415,7 @@ pub(crate) async fn run_again(
 }
 
 /// All executions below one, depth first.
-pub(crate) async fn children(
+async fn children(
     Extract(api): State,
     _: Caller,
     Path(id): Path<String>,
@@ -352,7 +448,7 @@ pub(crate) async fn children(
 }
 
 /// What was printed so far, as plain text.
-pub(crate) async fn output(
+async fn output(
     Extract(api): State,
     _: Caller,
     Path(id): Path<String>,
@@ -371,7 +467,7 @@ pub(crate) async fn output(
     Ok(chunks.map(|chunk| &*chunk.text).collect())
 }
 
-pub(crate) async fn result(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
+async fn result(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
     let execution = find(&api, &id).await?;
     let shown =
         view::execution(&api, &execution, &Members::Only(vec!["result".to_owned()])).await?;

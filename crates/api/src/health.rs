@@ -1,21 +1,25 @@
 //! Whether the server lives, and whether it serves.
 
-use std::sync::Arc;
-
-use axum::Router;
 use axum::extract::State as Extract;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use squall_value::dict;
 
+use crate::State;
+use crate::endpoint::{Endpoint, Shape, get};
 use crate::reply::Json;
-use crate::{Api, State};
 
-pub(crate) fn routes() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/health", get(health))
-        .route("/ready", get(ready))
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        get("/health", health)
+            .summary("Tells that the server lives.")
+            .open()
+            .gives(Shape::One("Health")),
+        get("/ready", ready)
+            .summary("Tells whether the server serves: 503 when it does not.")
+            .open()
+            .gives(Shape::One("Readiness")),
+    ]
 }
 
 async fn health() -> Json {

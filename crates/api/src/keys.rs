@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
 use axum::extract::{Path, State as Extract};
 use axum::http::StatusCode;
 use squall_engine::{Change, Datastore};
@@ -13,10 +12,60 @@ use squall_store::DocumentFilter;
 use squall_value::{Dict, Str, Value};
 
 use crate::caller::Caller;
+use crate::endpoint::{Endpoint, PAGE, Parameter, Shape, delete, get, put};
 use crate::error::{Error, Result};
 use crate::params::{self, Params};
-use crate::reply::{Json, List, object};
+use crate::reply::{Json, List, Sent};
 use crate::{Api, State};
+
+const SCOPE: &[Parameter] = &[
+    Parameter::text(
+        "scope",
+        "`system`, or `user` for the items of a user; lists take `all`.",
+    ),
+    Parameter::text(
+        "user",
+        "Whose items; only administrators may name somebody else.",
+    ),
+];
+
+const DECRYPT: &[Parameter] = &[Parameter::flag(
+    "decrypt",
+    "Show secret values in clear; only administrators may, but for their own.",
+)];
+
+const CHOICE: &[Parameter] = &[
+    Parameter::text("prefix", "Those whose names begin so."),
+    Parameter::text("name", "Those with one of these names."),
+];
+
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        get("/keys", list)
+            .summary("Lists the items of the datastore.")
+            .any("key_value_pair_list")
+            .query(CHOICE)
+            .query(SCOPE)
+            .query(DECRYPT)
+            .query(PAGE)
+            .gives(Shape::Page("KeyValuePair")),
+        get("/keys/{*name}", one)
+            .summary("Shows an item of the datastore.")
+            .object("key_value_pair_view")
+            .query(SCOPE)
+            .query(DECRYPT)
+            .gives(Shape::One("KeyValuePair")),
+        put("/keys/{*name}", write)
+            .summary("Makes an item of the datastore, or replaces it.")
+            .object("key_value_pair_set")
+            .json("KeyValuePairRequest")
+            .gives(Shape::One("KeyValuePair")),
+        delete("/keys/{*name}", remove)
+            .summary("Removes an item of the datastore.")
+            .object("key_value_pair_delete")
+            .query(SCOPE),
+    ]
+}
 
 fn scope(caller: &Caller, scope: Option<&str>, user: Option<&str>) -> Result<KeyScope> {
     match scope {
@@ -89,8 +138,8 @@ fn kept(api: &Api, name: &str, value: &str, body: &Dict) -> Result<(String, bool
     Ok((value.to_owned(), false))
 }
 
-pub(crate) async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
-    let (page, limit) = params::page(&params, Some(100))?;
+async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
+    let (page, limit) = params::page(&params, &caller, Some(100))?;
     let scope = scope(
         &caller,
         params::text(&params, "scope"),
@@ -139,7 +188,7 @@ async fn find(api: &Api, scope: &KeyScope, name: &str) -> Result<Arc<Document>> 
     })
 }
 
-pub(crate) async fn one(
+async fn one(
     Extract(api): State,
     caller: Caller,
     Path(name): Path<String>,
@@ -155,13 +204,13 @@ pub(crate) async fn one(
     Ok(Json(opened(&api, &document, decrypt)?))
 }
 
-pub(crate) async fn put(
+async fn write(
     Extract(api): State,
     caller: Caller,
     Path(name): Path<String>,
-    bytes: Bytes,
+    sent: Sent,
 ) -> Result<Json> {
-    let body = object(&bytes)?;
+    let body = sent.object()?;
     let text = |member: &str| body.get(member).and_then(Value::as_str);
     let scope = scope(&caller, text("scope"), text("user"))?;
     let value =
@@ -197,7 +246,7 @@ pub(crate) async fn put(
     Ok(Json(shown(document)))
 }
 
-pub(crate) async fn delete(
+async fn remove(
     Extract(api): State,
     caller: Caller,
     Path(name): Path<String>,

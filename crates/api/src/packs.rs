@@ -1,24 +1,62 @@
 //! `/packs`.
 
-use axum::body::Bytes;
 use axum::extract::{Path, State as Extract};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use squall_engine::Ask;
 use squall_model::DocumentKind;
 use squall_value::{Dict, Value, dict};
 
 use crate::caller::Caller;
 use crate::definitions::{document, documents};
+use crate::endpoint::{CHOICE, Endpoint, MEMBERS, PAGE, Shape, delete, get, post};
 use crate::error::{Error, Result};
 use crate::params::Params;
-use crate::reply::{Json, List, object};
+use crate::reply::{Json, List, Sent};
 use crate::{Api, State};
 
-pub(crate) async fn list(Extract(api): State, _: Caller, params: Params) -> Result<List> {
-    documents(&api, DocumentKind::Pack, &params, Some(100)).await
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        get("/packs", list)
+            .summary("Lists packs.")
+            .any("pack_list")
+            .query(CHOICE)
+            .query(PAGE)
+            .query(MEMBERS)
+            .gives(Shape::Page("Pack")),
+        get("/packs/{id}", one)
+            .summary("Shows a pack, by reference or id.")
+            .object("pack_view")
+            .gives(Shape::One("Pack")),
+        delete("/packs/{id}", unregister)
+            .summary("Removes what a pack's files defined; the files stay.")
+            .object("pack_uninstall"),
+        post("/packs/register", register)
+            .summary("Reads packs' files again: those named, or all.")
+            .object("pack_register")
+            .json("PackRegistration")
+            .status(200)
+            .gives(Shape::One("RegistrationCounts")),
+        post("/packs/install", install)
+            .summary("Installs packs, by running `packs.install`.")
+            .object("pack_install")
+            .json("PackInstallation")
+            .status(202)
+            .gives(Shape::One("StartedExecution")),
+        post("/packs/uninstall", uninstall)
+            .summary("Removes packs, by running `packs.uninstall`.")
+            .object("pack_uninstall")
+            .json("PackRemoval")
+            .status(202)
+            .gives(Shape::One("StartedExecution")),
+    ]
 }
 
-pub(crate) async fn one(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
+async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
+    documents(&api, DocumentKind::Pack, &params, &caller, Some(100), &[]).await
+}
+
+async fn one(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
     Ok(Json(squall_wire::definition(
         &*document(&api, DocumentKind::Pack, &id).await?,
     )))
@@ -45,9 +83,9 @@ async fn start(
     caller: &Caller,
     action: &str,
     members: &[&str],
-    bytes: &[u8],
-) -> Result<Json> {
-    let mut body = object(bytes)?;
+    sent: Sent,
+) -> Result<Response> {
+    let mut body = sent.object()?;
     let mut ask = Ask::new(action, caller.user());
     for member in members {
         if let Some(value) = body.remove(member) {
@@ -55,34 +93,31 @@ async fn start(
         }
     }
     let execution = api.engine.request(ask).await?;
-    Ok(Json(dict! { "execution_id" => execution.id().to_string() }))
+    let started = Json(dict! { "execution_id" => execution.id().to_string() });
+    Ok((StatusCode::ACCEPTED, started).into_response())
 }
 
 /// Installs packs: runs `packs.install`.
-pub(crate) async fn install(Extract(api): State, caller: Caller, bytes: Bytes) -> Result<Json> {
+async fn install(Extract(api): State, caller: Caller, sent: Sent) -> Result<Response> {
     let members = ["packs", "force", "skip_dependencies"];
-    start(&api, &caller, "packs.install", &members, &bytes).await
+    start(&api, &caller, "packs.install", &members, sent).await
 }
 
 /// Removes packs: runs `packs.uninstall`.
-pub(crate) async fn uninstall(Extract(api): State, caller: Caller, bytes: Bytes) -> Result<Json> {
-    start(&api, &caller, "packs.uninstall", &["packs"], &bytes).await
+async fn uninstall(Extract(api): State, caller: Caller, sent: Sent) -> Result<Response> {
+    start(&api, &caller, "packs.uninstall", &["packs"], sent).await
 }
 
 /// Removes what a pack's files defined; the files stay.
-pub(crate) async fn unregister(
-    Extract(api): State,
-    _: Caller,
-    Path(id): Path<String>,
-) -> Result<StatusCode> {
+async fn unregister(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<StatusCode> {
     let pack = document(&api, DocumentKind::Pack, &id).await?;
     api.engine.unregister(&pack.key).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Reads packs' files again: those named, or all that lie in the pack directories.
-pub(crate) async fn register(Extract(api): State, _: Caller, bytes: Bytes) -> Result<Json> {
-    let body = object(&bytes)?;
+async fn register(Extract(api): State, _: Caller, sent: Sent) -> Result<Json> {
+    let body = sent.object()?;
     let named = body.get("packs").and_then(Value::as_list);
     let names: Option<Vec<&str>> =
         named.map(|names| names.iter().filter_map(Value::as_str).collect());

@@ -2,19 +2,56 @@
 
 use std::collections::HashMap;
 
-use axum::extract::Query;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use percent_encoding::percent_decode_str;
 use squall_store::Page;
+use squall_value::{Dict, Value};
 
+use crate::caller::Caller;
 use crate::error::{Error, Result};
 
 /// The query of a request; of a repeated name the last counts.
-pub(crate) type Params = Query<HashMap<String, String>>;
+#[derive(Debug, Default)]
+pub(crate) struct Params(HashMap<String, String>);
+
+impl Params {
+    /// Reads `a=1&b=x+y%21`.
+    pub(crate) fn read(query: &str) -> Result<Params> {
+        let decode = |text: &str| {
+            let spaced = text.replace('+', " ");
+            let decoded = percent_decode_str(&spaced).decode_utf8();
+            let wrong = |_| Error::bad(format!("The query is not UTF-8 at \"{text}\"."));
+            decoded.map(std::borrow::Cow::into_owned).map_err(wrong)
+        };
+        let mut params = HashMap::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            params.insert(decode(name)?, decode(value)?);
+        }
+        Ok(Params(params))
+    }
+
+    /// Whether the parameter is there at all, with or without a value.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Params {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Params> {
+        Params::read(parts.uri.query().unwrap_or_default())
+    }
+}
 
 /// How long a page may be at most.
 const PAGE_MAX: u64 = 100;
 
 pub(crate) fn text<'a>(params: &'a Params, name: &str) -> Option<&'a str> {
     params
+        .0
         .get(name)
         .map(String::as_str)
         .filter(|text| !text.is_empty())
@@ -31,15 +68,34 @@ pub(crate) fn truth(params: &Params, name: &str) -> Result<bool> {
     }
 }
 
-fn integer(params: &Params, name: &str) -> Result<Option<i64>> {
+/// A whole number, if there is one.
+pub(crate) fn integer(params: &Params, name: &str) -> Result<Option<i64>> {
     let wrong = || Error::bad(format!("Parameter \"{name}\" is not of type integer"));
     text(params, name)
         .map(|text| text.parse().map_err(|_| wrong()))
         .transpose()
 }
 
+/// A point in time, if there is one.
+pub(crate) fn time(params: &Params, name: &str) -> Result<Option<jiff::Timestamp>> {
+    let wrong = |text| Error::bad(format!("Parameter \"{name}\" is not a time: {text}"));
+    let text = text(params, name);
+    text.map(|text| squall_wire::parse(text).ok_or_else(|| wrong(text)))
+        .transpose()
+}
+
+/// The texts between commas.
+pub(crate) fn list<'a>(params: &'a Params, name: &str) -> Option<Vec<&'a str>> {
+    let items = text(params, name)?.split(',').map(str::trim);
+    Some(items.filter(|item| !item.is_empty()).collect())
+}
+
 /// The part of the list that is asked for, and the limit to tell.
-pub(crate) fn page(params: &Params, default: Option<u64>) -> Result<(Page, Option<u64>)> {
+pub(crate) fn page(
+    params: &Params,
+    caller: &Caller,
+    default: Option<u64>,
+) -> Result<(Page, Option<u64>)> {
     let offset = match integer(params, "offset")? {
         None => 0,
         Some(offset) if (0..1 << 31).contains(&offset) => offset.unsigned_abs(),
@@ -51,7 +107,13 @@ pub(crate) fn page(params: &Params, default: Option<u64>) -> Result<(Page, Optio
     };
     let limit = match integer(params, "limit")? {
         None => default,
-        Some(-1) => None,
+        Some(-1) if caller.is_admin() => None,
+        Some(-1) => {
+            return Err(Error::denied(
+                "Administrator access required to be able to specify limit=-1 and retrieve all \
+                 the records",
+            ));
+        }
         Some(0) => {
             return Err(Error::bad(
                 "Limit, \"0\" specified, must be a positive number or -1 for full result set.",
@@ -62,9 +124,13 @@ pub(crate) fn page(params: &Params, default: Option<u64>) -> Result<(Page, Optio
                 "Limit, \"{limit}\" specified, must be a positive number."
             )));
         }
+        Some(limit) if limit.unsigned_abs() > PAGE_MAX && !caller.is_admin() => {
+            return Err(Error::denied(format!(
+                "Limit \"{limit}\" specified, maximum value is \"{PAGE_MAX}\""
+            )));
+        }
         Some(limit) => Some(limit.unsigned_abs()),
     };
-    let limit = limit.map(|limit| limit.min(PAGE_MAX.max(default.unwrap_or(0))));
     Ok((
         Page {
             offset,
@@ -72,6 +138,13 @@ pub(crate) fn page(params: &Params, default: Option<u64>) -> Result<(Page, Optio
         },
         limit,
     ))
+}
+
+/// The page of a list that is already here as a whole.
+pub(crate) fn cut<T>(items: Vec<T>, page: Page) -> Vec<T> {
+    let skip = usize::try_from(page.offset).unwrap_or(usize::MAX);
+    let take = usize::try_from(page.limit).unwrap_or(usize::MAX);
+    items.into_iter().skip(skip).take(take).collect()
 }
 
 /// The members that are asked for: all, only some, or all but some.
@@ -82,19 +155,13 @@ pub(crate) enum Members {
 }
 
 pub(crate) fn members(params: &Params) -> Result<Members> {
-    let list = |text: &str| {
-        text.split(',')
-            .map(|name| name.trim().to_owned())
-            .filter(|name| !name.is_empty())
-            .collect()
+    let list = |name| -> Option<Vec<String>> {
+        list(params, name).map(|names| names.into_iter().map(str::to_owned).collect())
     };
-    match (
-        text(params, "include_attributes"),
-        text(params, "exclude_attributes"),
-    ) {
+    match (list("include_attributes"), list("exclude_attributes")) {
         (None, None) => Ok(Members::All),
-        (Some(only), None) => Ok(Members::Only(list(only))),
-        (None, Some(without)) => Ok(Members::Without(list(without))),
+        (Some(only), None) => Ok(Members::Only(only)),
+        (None, Some(without)) => Ok(Members::Without(without)),
         (Some(_), Some(_)) => Err(Error::bad(
             "exclude.attributes and include.attributes arguments are mutually exclusive. \
              You need to provide either one or another, but not both.",
@@ -114,19 +181,47 @@ impl Members {
     }
 
     /// The object with what is asked for.
-    pub(crate) fn of(&self, value: squall_value::Value) -> squall_value::Value {
-        let squall_value::Value::Dict(dict) = &value else {
-            return value;
-        };
-        if matches!(self, Members::All) {
-            return value;
+    pub(crate) fn of(&self, value: Value) -> Value {
+        match (self, &value) {
+            (Members::Only(paths), Value::Dict(dict)) => {
+                let mut kept = Dict::new();
+                for (name, member) in dict.iter() {
+                    let always = matches!(&**name, "id" | "ref");
+                    if let Some(member) = chosen(member, name, always, paths) {
+                        kept.insert(name.clone(), member);
+                    }
+                }
+                Value::from(kept)
+            }
+            (Members::Without(_), Value::Dict(dict)) => {
+                let kept = dict.iter().filter(|(name, _)| self.wants(name));
+                Value::from(
+                    kept.map(|(name, member)| (name.clone(), member.clone()))
+                        .collect::<Dict>(),
+                )
+            }
+            _ => value,
         }
-        let kept = dict.iter().filter(|(name, _)| {
-            matches!(&***name, "id" | "ref") && matches!(self, Members::Only(_)) || self.wants(name)
-        });
-        squall_value::Value::from(
-            kept.map(|(name, value)| (name.clone(), value.clone()))
-                .collect::<squall_value::Dict>(),
-        )
     }
+}
+
+/// A member as far as paths such as `action.ref` ask for it.
+fn chosen(member: &Value, name: &str, whole: bool, paths: &[String]) -> Option<Value> {
+    if whole || paths.iter().any(|path| path == name) {
+        return Some(member.clone());
+    }
+    let within = paths
+        .iter()
+        .filter_map(|path| path.strip_prefix(name)?.strip_prefix('.'));
+    let within: Vec<String> = within.map(str::to_owned).collect();
+    if within.is_empty() {
+        return None;
+    }
+    let Value::Dict(dict) = member else {
+        return Some(member.clone());
+    };
+    let inner = dict.iter().filter_map(|(name, inner)| {
+        chosen(inner, name, false, &within).map(|inner| (name.clone(), inner))
+    });
+    Some(Value::from(inner.collect::<Dict>()))
 }

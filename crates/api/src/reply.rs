@@ -1,9 +1,15 @@
 //! Bodies of answers and requests.
 
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use squall_value::{Dict, Value, json};
 
+use crate::Api;
 use crate::error::{Error, Result};
 
 /// A JSON body.
@@ -37,26 +43,86 @@ impl IntoResponse for List {
     }
 }
 
-/// The body of a request as JSON; no body counts as an empty object.
-pub(crate) fn body(bytes: &[u8]) -> Result<Value> {
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Value::empty_dict());
+/// The JSON that a request brings; no body counts as an empty object.
+pub(crate) struct Sent(pub(crate) Value);
+
+impl Sent {
+    /// The body as a JSON object.
+    pub(crate) fn object(self) -> Result<Dict> {
+        match self.0 {
+            Value::Dict(dict) => Ok(Arc::unwrap_or_clone(dict)),
+            other => Err(Error::bad(format!(
+                "The body must be a JSON object, not {}.",
+                other.kind()
+            ))),
+        }
     }
+}
+
+impl FromRequest<Arc<Api>> for Sent {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, api: &Arc<Api>) -> Result<Sent> {
+        let (parts, body) = request.into_parts();
+        let bytes = read(body, api.body_bytes_max).await?;
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Sent(Value::empty_dict()));
+        }
+        match &*media_type(&parts.headers) {
+            "application/json" | "" => {}
+            kind if kind.ends_with("+json") => {}
+            other => return Err(unsupported(other)),
+        }
+        json(&bytes).map(Sent)
+    }
+}
+
+/// The whole body of a request.
+pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes> {
+    let too_large = |_| {
+        let text = format!("The body has more than the {limit} bytes that are accepted.");
+        Error::new(StatusCode::PAYLOAD_TOO_LARGE, text)
+    };
+    axum::body::to_bytes(body, limit).await.map_err(too_large)
+}
+
+/// The media type of a body, in small letters and without its parameters; empty when it has none.
+pub(crate) fn media_type(headers: &HeaderMap) -> String {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default();
+    kind.trim().to_ascii_lowercase()
+}
+
+/// StackStorm's answer to a body of a kind that an endpoint does not take.
+pub(crate) fn unsupported(kind: &str) -> Error {
+    Error::bad(format!(
+        "Failed to parse request body: Unsupported Content-Type: \"{kind}\"."
+    ))
+}
+
+/// Bytes as JSON.
+pub(crate) fn json(bytes: &[u8]) -> Result<Value> {
     json::read_bytes(bytes)
         .map_err(|error| Error::bad(format!("Failed to parse request body: {error}")))
 }
 
-/// The body of a request as a JSON object.
-pub(crate) fn object(bytes: &[u8]) -> Result<Dict> {
-    match body(bytes)? {
-        Value::Dict(dict) => Ok(std::sync::Arc::unwrap_or_clone(dict)),
-        other => Err(Error::bad(format!(
-            "The body must be a JSON object, not {}.",
-            other.kind()
-        ))),
-    }
-}
-
 pub(crate) async fn not_found() -> Error {
     Error::new(StatusCode::NOT_FOUND, "The resource could not be found.")
+}
+
+/// The path is known, but not with this method; the router adds the header `Allow`.
+pub(crate) async fn not_allowed() -> Error {
+    Error::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "The method is not allowed for this resource.",
+    )
+}
+
+/// A fault of ours that ended the request, but not the server.
+pub(crate) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    tracing::error!("a request failed by a fault of the server");
+    Error::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").into_response()
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Path, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -13,25 +12,82 @@ use squall_value::{Dict, Str, Value, dict};
 
 use crate::caller::Caller;
 use crate::definitions::{document, documents};
+use crate::endpoint::{
+    CHOICE, Endpoint, MEMBERS, PACK, PAGE, Parameter, SHOW_SECRETS, Shape, delete, get, post, put,
+};
 use crate::error::{Error, Result};
+use crate::listing::{BY_PACK, Filter};
 use crate::params::Params;
-use crate::reply::{Json, List, object};
+use crate::reply::{Json, List, Sent};
 use crate::{Api, State};
 
-pub(crate) async fn list(Extract(api): State, _: Caller, params: Params) -> Result<List> {
-    documents(&api, DocumentKind::Rule, &params, None).await
+/// By what rules are chosen.
+const FILTERS: &[Filter] = &[
+    BY_PACK,
+    ("action", &["action", "ref"]),
+    ("trigger", &["trigger", "ref"]),
+    ("enabled", &["enabled"]),
+];
+
+const FILTER_PARAMETERS: &[Parameter] = &[
+    Parameter::text("action", "Those that run this action."),
+    Parameter::text("trigger", "Those that wait for this trigger."),
+    Parameter::flag("enabled", "Those that are switched on, or off."),
+];
+
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        get("/rules", list)
+            .summary("Lists rules.")
+            .any("rule_list")
+            .query(FILTER_PARAMETERS)
+            .query(PACK)
+            .query(CHOICE)
+            .query(PAGE)
+            .query(MEMBERS)
+            .query(SHOW_SECRETS)
+            .gives(Shape::Page("Rule")),
+        post("/rules", create)
+            .summary("Makes a rule and puts it in force.")
+            .object("rule_create")
+            .json("RuleRequest")
+            .gives(Shape::One("Rule")),
+        get("/rules/{id}", one)
+            .summary("Shows a rule, by reference or id.")
+            .object("rule_view")
+            .query(SHOW_SECRETS)
+            .gives(Shape::One("Rule")),
+        put("/rules/{id}", update)
+            .summary("Replaces a rule.")
+            .object("rule_modify")
+            .json("RuleRequest")
+            .gives(Shape::One("Rule")),
+        delete("/rules/{id}", remove)
+            .summary("Removes a rule.")
+            .object("rule_delete"),
+        post("/rules/{id}/test", test)
+            .summary("Tries an event against a rule and tells what was compared; changes nothing.")
+            .object("rule_view")
+            .json("RuleTest")
+            .status(200)
+            .gives(Shape::One("RuleExplanation")),
+    ]
+}
+
+async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
+    documents(&api, DocumentKind::Rule, &params, &caller, None, FILTERS).await
 }
 
 async fn find(api: &Api, id: &str) -> Result<Arc<Document>> {
     document(api, DocumentKind::Rule, id).await
 }
 
-pub(crate) async fn one(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
+async fn one(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
     Ok(Json(squall_wire::definition(&*find(&api, &id).await?)))
 }
 
-pub(crate) async fn create(Extract(api): State, _: Caller, bytes: Bytes) -> Result<Response> {
-    let document = put(&api, object(&bytes)?, None).await?;
+async fn create(Extract(api): State, _: Caller, sent: Sent) -> Result<Response> {
+    let document = write(&api, sent.object()?, None).await?;
     Ok((
         StatusCode::CREATED,
         Json(squall_wire::definition(&document)),
@@ -39,19 +95,19 @@ pub(crate) async fn create(Extract(api): State, _: Caller, bytes: Bytes) -> Resu
         .into_response())
 }
 
-pub(crate) async fn update(
+async fn update(
     Extract(api): State,
     _: Caller,
     Path(id): Path<String>,
-    bytes: Bytes,
+    sent: Sent,
 ) -> Result<Json> {
     let known = find(&api, &id).await?;
-    let document = put(&api, object(&bytes)?, Some(&known)).await?;
+    let document = write(&api, sent.object()?, Some(&known)).await?;
     Ok(Json(squall_wire::definition(&document)))
 }
 
 /// Checks a rule as registration does, and puts it in force.
-async fn put(api: &Api, mut body: Dict, known: Option<&Document>) -> Result<Arc<Document>> {
+async fn write(api: &Api, mut body: Dict, known: Option<&Document>) -> Result<Arc<Document>> {
     let before = known.and_then(|known| known.pack.clone());
     let pack = body
         .get("pack")
@@ -120,11 +176,7 @@ fn check_trigger(api: &Api, body: &Value) -> Result<()> {
     }
 }
 
-pub(crate) async fn delete(
-    Extract(api): State,
-    _: Caller,
-    Path(id): Path<String>,
-) -> Result<StatusCode> {
+async fn remove(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<StatusCode> {
     let known = find(&api, &id).await?;
     let change = Change::Delete {
         kind: DocumentKind::Rule,
@@ -135,14 +187,9 @@ pub(crate) async fn delete(
 }
 
 /// Tries an event against a rule and tells, for each criterion, what was compared. Changes nothing.
-pub(crate) async fn test(
-    Extract(api): State,
-    _: Caller,
-    Path(id): Path<String>,
-    bytes: Bytes,
-) -> Result<Json> {
+async fn test(Extract(api): State, _: Caller, Path(id): Path<String>, sent: Sent) -> Result<Json> {
     let rule = find(&api, &id).await?;
-    let body = object(&bytes)?;
+    let body = sent.object()?;
     let payload = body
         .get("payload")
         .cloned()

@@ -9,12 +9,10 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State as Extract};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use bytes::Bytes;
 use squall_model::{Execution, ExecutionId, OutputChunk};
 use squall_store::{Change, Operation, Record, Subject};
@@ -23,6 +21,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
 use crate::caller::Caller;
+use crate::endpoint::{Endpoint, Parameter, Shape, get};
 use crate::error::Result;
 use crate::params::{self, Members, Params};
 use crate::{Api, State, executions, view};
@@ -39,10 +38,39 @@ const PIECE: usize = 64 << 10;
 /// After how long a silence a newline shows that the stream lives.
 const HEARTBEAT: Duration = Duration::from_secs(25);
 
-pub(crate) fn routes() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/stream", get(stream))
-        .route("/executions/{id}/output", get(output))
+const STREAM: &[Parameter] = &[
+    Parameter::list("events", "Names of events, with `*` for any text."),
+    Parameter::list("action_refs", "Executions of these actions only."),
+    Parameter::list("execution_ids", "These executions only."),
+    Parameter::text(
+        "end_execution_id",
+        "End the stream when this execution has ended.",
+    ),
+    Parameter::text("end_event", "The event that ends the stream."),
+    Parameter::text(
+        "last_event_id",
+        "Go on after this event, as the header Last-Event-ID.",
+    ),
+];
+
+const OUTPUT: &[Parameter] = &[Parameter::text(
+    "output_type",
+    "`stdout`, `stderr`, or `all`, which is the default.",
+)];
+
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        get("/stream", stream)
+            .summary("Streams what changes.")
+            .any("stream_view")
+            .query(STREAM)
+            .gives(Shape::Events),
+        get("/executions/{id}/output", output)
+            .summary("Streams what an execution prints, from the beginning.")
+            .object("execution_view")
+            .query(OUTPUT)
+            .gives(Shape::Events),
+    ]
 }
 
 /// What a client wants to hear.

@@ -1,36 +1,54 @@
 //! Signing in.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Bytes;
 use axum::extract::State as Extract;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use squall_auth::Method;
 use squall_value::{Dict, Value, dict};
 
+use crate::State;
 use crate::caller::Caller;
+use crate::endpoint::{Endpoint, Shape, get, post};
 use crate::error::{Error, Result};
-use crate::reply::{Json, object};
-use crate::{Api, State};
+use crate::reply::{Json, Sent};
 
-pub(crate) fn routes() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/tokens", post(create))
-        .route("/tokens/validate", post(validate))
-        .route("/sso", get(sso))
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        post("/tokens", create)
+            .summary("Signs in: a token for a name and a password (HTTP basic, RFC 7617).")
+            .open()
+            .json("TokenRequest")
+            .gives(Shape::One("Token")),
+        post("/tokens/validate", validate)
+            .summary("Tells whether a token is valid.")
+            .json("TokenValidation")
+            .status(200)
+            .gives(Shape::One("TokenValidity")),
+        get("/sso", sso)
+            .summary("Tells whether there is single sign-on.")
+            .open()
+            .gives(Shape::One("SingleSignOn")),
+    ]
+}
+
+/// What the caller can learn of itself.
+pub(crate) fn caller_endpoints() -> Vec<Endpoint> {
+    vec![
+        get("/user", user)
+            .summary("Tells who the caller is.")
+            .gives(Shape::One("User")),
+    ]
 }
 
 /// A token for a name and a password (HTTP basic, RFC 7617).
-async fn create(Extract(api): State, headers: HeaderMap, bytes: Bytes) -> Result<Response> {
+async fn create(Extract(api): State, headers: HeaderMap, sent: Sent) -> Result<Response> {
     let wrong = || Error::new(StatusCode::UNAUTHORIZED, "Invalid or missing credentials");
     let (user, password) = basic(&headers).ok_or_else(wrong)?;
-    let body = object(&bytes)?;
+    let body = sent.object()?;
     api.directory.check_password(&user, &password).await?;
     let life = match body.get("ttl") {
         None | Some(Value::Null) => None,
@@ -71,8 +89,8 @@ fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     (!user.is_empty()).then(|| (user.to_owned(), password.to_owned()))
 }
 
-async fn validate(Extract(api): State, _: Caller, bytes: Bytes) -> Result<Json> {
-    let body = object(&bytes)?;
+async fn validate(Extract(api): State, _: Caller, sent: Sent) -> Result<Json> {
+    let body = sent.object()?;
     let token = body
         .get("token")
         .and_then(Value::as_str)
@@ -86,7 +104,7 @@ async fn sso() -> Json {
 }
 
 /// Who the caller is.
-pub(crate) async fn user(caller: Caller) -> Json {
+async fn user(caller: Caller) -> Json {
     let method = match caller.identity.method {
         Method::Token => "authentication token",
         Method::ApiKey => "API key",

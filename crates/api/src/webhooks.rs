@@ -17,8 +17,9 @@ use subtle::ConstantTimeEq;
 
 use crate::caller::Caller;
 use crate::definitions::triggers_of;
+use crate::endpoint::{Endpoint, Shape, get, post};
 use crate::error::{Error, Result};
-use crate::reply::{Json, body};
+use crate::reply::{self, Json};
 use crate::{Api, State};
 
 /// The trigger type of webhooks.
@@ -43,22 +44,49 @@ const DELIVERIES: [&str; 5] = [
     "x-gogs-delivery",
 ];
 
-pub(crate) async fn list(Extract(api): State, _: Caller) -> Json {
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        get("/webhooks", list)
+            .summary("Lists the webhooks that rules wait for.")
+            .any("webhook_list")
+            .gives(Shape::Many("Trigger")),
+        get("/webhooks/{*hook}", one)
+            .summary("Shows a webhook, by its URL.")
+            .object("webhook_view")
+            .gives(Shape::One("Trigger")),
+        post("/webhooks/{*hook}", receive)
+            .summary("Takes an event. A signature with the hook's secret stands in for a caller.")
+            .signed()
+            .json_or_form("WebhookBody")
+            .status(202)
+            .gives(Shape::One("WebhookBody")),
+    ]
+}
+
+async fn list(Extract(api): State, _: Caller) -> Json {
     Json(Value::from(triggers_of(&api, Some(&[WEBHOOK]))))
 }
 
-pub(crate) async fn receive(
+async fn one(Extract(api): State, _: Caller, Path(url): Path<String>) -> Result<Json> {
+    let is_meant = |hook: &Value| {
+        hook.get_path(&["parameters", "url"])
+            .and_then(Value::as_str)
+            == Some(&*url)
+    };
+    let found = triggers_of(&api, Some(&[WEBHOOK]))
+        .into_iter()
+        .find(is_meant);
+    found.map(Json).ok_or_else(|| Error::unknown(&url))
+}
+
+async fn receive(
     Extract(api): State,
     Path(hook): Path<String>,
     request: Request,
 ) -> Result<Response> {
     let (mut parts, inner) = request.into_parts();
     let caller = Caller::from_request_parts(&mut parts, &api).await;
-    let limit = api.body_bytes_max;
-    let bytes = axum::body::to_bytes(inner, limit).await.map_err(|_| {
-        let text = format!("The body has more than the {limit} bytes that are accepted.");
-        Error::new(StatusCode::PAYLOAD_TOO_LARGE, text)
-    })?;
+    let bytes = reply::read(inner, api.body_bytes_max).await?;
     if let Err(refused) = caller {
         // Only a signature can stand in for a caller; without one the refusal holds.
         if !is_signed(&api, &hook, &parts.headers, &bytes).await? {
@@ -111,16 +139,7 @@ async fn generic(api: &Arc<Api>, headers: &HeaderMap, sent: Value) -> Result<Res
 
 /// The body by its type: JSON, or a form whose values become lists.
 fn parse(headers: &HeaderMap, bytes: &Bytes) -> Result<Value> {
-    let kind = headers
-        .get("content-type")
-        .and_then(|kind| kind.to_str().ok())
-        .unwrap_or("application/json");
-    let kind = kind
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let kind = reply::media_type(headers);
     match &*kind {
         "application/x-www-form-urlencoded" => {
             let text = std::str::from_utf8(bytes)
@@ -136,11 +155,10 @@ fn parse(headers: &HeaderMap, bytes: &Bytes) -> Result<Value> {
             }
             Ok(Value::from(form.into_iter().collect::<Dict>()))
         }
-        "application/json" | "" => body(bytes),
-        other if other.ends_with("+json") => body(bytes),
-        other => Err(Error::bad(format!(
-            "Failed to parse request body: Unsupported Content-Type: \"{other}\"."
-        ))),
+        "application/json" | "" if bytes.is_empty() => Ok(Value::empty_dict()),
+        "application/json" | "" => reply::json(bytes),
+        other if other.ends_with("+json") => reply::json(bytes),
+        other => Err(reply::unsupported(other)),
     }
 }
 

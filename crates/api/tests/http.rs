@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use squall_api::{Api, router};
+use squall_api::{Api, Service, router};
 use squall_auth::{ActionTokens, Directory};
 use squall_engine::{Engine, NoTokens, Parts, Settings, TokioSpawn, Vault};
 use squall_env::{Env, SystemEnv};
@@ -82,13 +82,15 @@ async fn world() -> World {
         .await
         .unwrap()
         .token;
-    let router = router(Arc::new(Api {
+    let api = Arc::new(Api {
         engine,
         directory: Arc::new(directory),
         pack_directories: vec![dir.path().join("packs")],
         body_bytes_max: 1 << 20,
         url: "http://test".to_owned(),
-    }));
+        allowed_origins: vec!["http://ui.test".to_owned()],
+    });
+    let router = router(api, Service::All);
     World {
         router,
         token,

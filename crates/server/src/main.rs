@@ -1,6 +1,7 @@
 //! The binary `squall`: configuration, wiring, start and stop. No logic.
 
 mod demo;
+mod http;
 mod keys;
 mod logging;
 mod packs;

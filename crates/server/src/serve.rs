@@ -17,9 +17,10 @@ use squall_model::ExecutionId;
 use squall_runners::{Host, Registry};
 use squall_store::Store;
 use squall_store_sqlite::{Durability, SqliteStore};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::http::{self, Listeners, Serving};
 use crate::logging::tell;
 use crate::{keys, logging, packs, shutdown};
 
@@ -44,9 +45,8 @@ pub(crate) struct Options {
     /// A PostgreSQL database instead of the embedded one: `postgres://user@host/name`.
     #[arg(long, env = "SQUALL_DATABASE", hide_env_values = true)]
     pub(crate) database: Option<String>,
-    /// The address to listen on; port 0 takes a free one.
-    #[arg(long, env = "SQUALL_LISTEN", default_value = "127.0.0.1:9101")]
-    pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) http: http::Options,
     /// A directory with packs in it; may be given several times.
     #[arg(long = "packs", env = "SQUALL_PACKS", value_delimiter = ':')]
     pub(crate) packs: Vec<PathBuf>,
@@ -140,8 +140,7 @@ pub(crate) struct Server {
     services: JoinSet<()>,
     stop_sources: watch::Sender<bool>,
     sources: JoinHandle<()>,
-    stop_intake: oneshot::Sender<()>,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: Serving,
 }
 
 impl Server {
@@ -162,8 +161,8 @@ impl Server {
         #[cfg(feature = "planted")]
         let store = plant(options, store, &env);
         let keys = keys::load(&key_file, &*env)?;
-        let listener = listen(options.listen).await?;
-        let address = listener.local_addr()?;
+        let listeners = Listeners::open(&options.http).await?;
+        let address = listeners.address()?;
 
         let life = Duration::from_secs(24 * 60 * 60);
         let tokens = Arc::new(ActionTokens::new(keys.tokens, life, Arc::clone(&env)));
@@ -201,14 +200,10 @@ impl Server {
             pack_directories,
             body_bytes_max: engine.settings().payload_bytes_max,
             url: url.clone(),
+            allowed_origins: options.http.allowed_origins.clone(),
         });
         // Commands that know the data directory find the server by it.
         write_private(&data.join("address"), &url).context("cannot leave the server's address")?;
-        let (stop_intake, stopped) = oneshot::channel::<()>();
-        let serving =
-            axum::serve(listener, squall_api::router(api)).with_graceful_shutdown(async {
-                let _ = stopped.await;
-            });
         Ok(Server {
             engine,
             url,
@@ -218,8 +213,7 @@ impl Server {
             services,
             stop_sources,
             sources,
-            stop_intake,
-            serving: tokio::spawn(async move { serving.await }),
+            serving: listeners.serve(&api),
         })
     }
 
@@ -231,15 +225,14 @@ impl Server {
     pub(crate) async fn stop(mut self) -> Result<()> {
         self.engine.stop_intake();
         self.stop_sources.send_replace(true);
-        let _ = self.stop_intake.send(());
+        self.serving.close();
         // An error says that the sources are gone, which is all that is asked for.
         let _ = self.sources.await;
         self.engine.settle_down().await;
         // From here on nobody keeps the server's lease, nor misses the store.
         self.services.shutdown().await;
         self.store.retire_server(self.engine.lease()).await?;
-        // Streams never end by themselves; they end here.
-        self.serving.abort();
+        self.serving.end().await;
         self.store.close().await;
         // Who asks next is told that nothing runs here, not that it does not answer.
         let _ = std::fs::remove_file(self.data.join("address"));
@@ -319,11 +312,6 @@ fn pack_paths(options: &Options, data: &Path) -> Result<[(String, String); 2]> {
             virtualenvs.to_string_lossy().into_owned(),
         ),
     ])
-}
-
-async fn listen(address: SocketAddr) -> Result<tokio::net::TcpListener> {
-    let listener = tokio::net::TcpListener::bind(address).await;
-    listener.with_context(|| format!("cannot listen on {address}: is another server running?"))
 }
 
 /// What event sources need here: a place for what can be made again, and the API for sensors.

@@ -127,7 +127,12 @@ async fn demo(
     let server = Server::start(&serve::Options {
         data: place.data(),
         database: None,
-        listen: options.listen,
+        http: crate::http::Options {
+            listen: options.listen,
+            listen_auth: None,
+            listen_stream: None,
+            allowed_origins: Vec::new(),
+        },
         packs: vec![place.packs()],
         slots: 16,
         key_file: None,
