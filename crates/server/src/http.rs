@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 /// Where to listen, and to whom.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Options {
+pub(crate) struct HttpOptions {
     /// The address to listen on; port 0 takes a free one.
     #[arg(long, env = "SQUALL_LISTEN", default_value = "127.0.0.1:9101")]
     pub(crate) listen: SocketAddr,
@@ -40,7 +40,7 @@ impl Listeners {
     /// # Errors
     ///
     /// One is taken, or is not this machine's.
-    pub(crate) async fn open(options: &Options) -> Result<Listeners> {
+    pub(crate) async fn open(options: &HttpOptions) -> Result<Listeners> {
         let wanted = [
             (Some(options.listen), Service::All),
             (options.listen_auth, Service::Auth),

@@ -46,7 +46,7 @@ pub(crate) struct Options {
     #[arg(long, env = "SQUALL_DATABASE", hide_env_values = true)]
     pub(crate) database: Option<String>,
     #[command(flatten)]
-    pub(crate) http: http::Options,
+    pub(crate) http: http::HttpOptions,
     /// A directory with packs in it; may be given several times.
     #[arg(long = "packs", env = "SQUALL_PACKS", value_delimiter = ':')]
     pub(crate) packs: Vec<PathBuf>,

@@ -127,7 +127,7 @@ async fn demo(
     let server = Server::start(&serve::Options {
         data: place.data(),
         database: None,
-        http: crate::http::Options {
+        http: crate::http::HttpOptions {
             listen: options.listen,
             listen_auth: None,
             listen_stream: None,
