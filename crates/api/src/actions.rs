@@ -2,18 +2,23 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State as Extract};
+use axum::extract::{Path, Request, State as Extract};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use squall_engine::Action;
+use squall_model::{Document, DocumentKind};
 use squall_runners::Registry;
 use squall_value::{Dict, Value, dict, python};
 
 use crate::caller::Caller;
-use crate::endpoint::{CHOICE, Endpoint, MEMBERS, PACK, PAGE, Parameter, Shape, get};
+use crate::endpoint::{
+    CHOICE, Endpoint, MEMBERS, PACK, PAGE, Parameter, Shape, delete, get, post, put,
+};
 use crate::error::{Error, Result};
 use crate::listing::{BY_PACK, listing};
 use crate::params::{self, Params};
-use crate::reply::{Json, List};
-use crate::{Api, State, view};
+use crate::reply::{self, Json, List, Sent};
+use crate::{Api, State, changes, files, view};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -30,6 +35,29 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .summary("Shows an action, by reference or id.")
             .object("action_view")
             .gives(Shape::One("Action")),
+        post("/actions", create)
+            .summary("Makes an action; `data_files` are written into its pack.")
+            .object("action_create")
+            .json("ActionRequest")
+            .gives(Shape::One("Action")),
+        put("/actions/{id}", update)
+            .summary("Replaces an action.")
+            .object("action_modify")
+            .json("ActionRequest")
+            .gives(Shape::One("Action")),
+        delete("/actions/{id}", remove)
+            .summary("Removes an action, and its files if that is asked for.")
+            .object("action_delete")
+            .json("ActionRemoval"),
+        post("/actions/{id}/clone", duplicate)
+            .summary("Copies an action, with its files, to another name or pack.")
+            .object("action_create")
+            .json("ActionCopy")
+            .gives(Shape::One("Action")),
+        get("/actions/views/entry_point/{id}", entry_point)
+            .summary("Gives the text of the file that an action runs.")
+            .object("action_view")
+            .gives(Shape::Text("text/plain")),
         get("/actions/views/overview", list)
             .summary("Lists actions, as /actions does.")
             .any("action_list")
@@ -100,11 +128,115 @@ fn find(api: &Api, id: &str) -> Result<Arc<Action>> {
         .action(id)
         .or_else(by_id)
         .cloned()
-        .ok_or_else(|| Error::unknown(id))
+        .ok_or_else(|| Error::unknown_reference(id))
 }
 
 async fn one(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
     Ok(Json(squall_wire::definition(&find(&api, &id)?.document)))
+}
+
+async fn create(Extract(api): State, _: Caller, sent: Sent) -> Result<Response> {
+    let mut body = sent.object()?;
+    changes::check_pack(body.get("pack").and_then(Value::as_str))?;
+    files::write_data_files(&api, &mut body)?;
+    let document = changes::make(&api, DocumentKind::Action, &body).await?;
+    Ok(created(&document))
+}
+
+fn created(document: &Document) -> Response {
+    let shown = Json(squall_wire::definition(document));
+    (StatusCode::CREATED, shown).into_response()
+}
+
+async fn update(
+    Extract(api): State,
+    _: Caller,
+    Path(id): Path<String>,
+    sent: Sent,
+) -> Result<Json> {
+    let known = Arc::clone(&find(&api, &id)?.document);
+    changes::check_pack(known.pack.as_deref())?;
+    let mut body = sent.object()?;
+    if body.get("pack").is_none() {
+        body.insert("pack", known.pack.clone());
+    }
+    files::write_data_files(&api, &mut body)?;
+    let document = changes::replace(&api, DocumentKind::Action, &known, &body).await?;
+    Ok(Json(squall_wire::definition(&document)))
+}
+
+async fn remove(
+    Extract(api): State,
+    _: Caller,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<StatusCode> {
+    let known = Arc::clone(&find(&api, &id)?.document);
+    changes::check_pack(known.pack.as_deref())?;
+    // StackStorm's own client sends the body without saying that it is JSON.
+    let bytes = reply::read(request.into_body(), api.body_bytes_max).await?;
+    let body = if bytes.is_empty() {
+        Value::empty_dict()
+    } else {
+        reply::json(&bytes)?
+    };
+    let status = changes::remove(&api, &known).await?;
+    if body.get("remove_files").and_then(Value::as_bool) == Some(true) {
+        files::remove_action(&api, &known)?;
+    }
+    Ok(status)
+}
+
+async fn duplicate(
+    Extract(api): State,
+    _: Caller,
+    Path(id): Path<String>,
+    sent: Sent,
+) -> Result<Response> {
+    let from = Arc::clone(&find(&api, &id)?.document);
+    let sent = sent.object()?;
+    let text = |member: &str| {
+        let given = sent.get(member).and_then(Value::as_str);
+        given.ok_or_else(|| Error::bad(format!("'{member}' is a required property")))
+    };
+    let (pack, name) = (text("dest_pack")?, text("dest_action")?);
+    changes::check_pack(Some(pack))?;
+    if api.engine.catalog().pack_directory(pack).is_none() {
+        return Err(Error::bad(format!(
+            "Destination pack '{pack}' doesn't exist"
+        )));
+    }
+    let reference = format!("{pack}.{name}");
+    let there = api
+        .engine
+        .catalog()
+        .action(&reference)
+        .map(|action| Arc::clone(&action.document));
+    let overwrite = sent.get("overwrite").and_then(Value::as_bool) == Some(true);
+    if there.is_some() && !overwrite {
+        return Err(Error::bad(format!(
+            "The requested destination action already exists: {reference}"
+        )));
+    }
+    let Value::Dict(body) = squall_wire::definition(&from) else {
+        return Err(Error::unknown_reference(&id));
+    };
+    let mut body = Arc::unwrap_or_clone(body);
+    for derived in ["id", "uid", "ref"] {
+        body.remove(derived);
+    }
+    body.insert("pack", pack);
+    body.insert("name", name);
+    files::copy_action(&api, &from, pack, &mut body)?;
+    let document = match there {
+        Some(known) => changes::replace(&api, DocumentKind::Action, &known, &body).await?,
+        None => changes::make(&api, DocumentKind::Action, &body).await?,
+    };
+    Ok(created(&document))
+}
+
+async fn entry_point(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<String> {
+    files::entry_point_text(&api, &find(&api, &id)?.document)
 }
 
 /// The parameters of an action together with its runner's.

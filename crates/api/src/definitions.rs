@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State as Extract};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use squall_engine::Trigger;
 use squall_engine::sources::SourceState;
 use squall_model::{Document, DocumentKind};
@@ -11,12 +12,14 @@ use squall_store::{DocumentFilter, Page};
 use squall_value::{Str, Value, dict};
 
 use crate::caller::Caller;
-use crate::endpoint::{CHOICE, Endpoint, MEMBERS, PACK, PAGE, Parameter, Shape, get, post};
+use crate::endpoint::{
+    CHOICE, Endpoint, MEMBERS, PACK, PAGE, Parameter, Shape, delete, get, post, put,
+};
 use crate::error::{Error, Result};
 use crate::listing::{BY_PACK, Filter, listing};
 use crate::params::{self, Params};
-use crate::reply::{Json, List};
-use crate::{Api, State, view};
+use crate::reply::{Json, List, Sent};
+use crate::{Api, State, changes, view};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -32,6 +35,19 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .summary("Shows a trigger type, by reference or id.")
             .object("trigger_type_view")
             .gives(Shape::One("TriggerType")),
+        post("/triggertypes", create_trigger_type)
+            .summary("Makes a trigger type.")
+            .object("trigger_type_create")
+            .json("TriggerTypeRequest")
+            .gives(Shape::One("TriggerType")),
+        put("/triggertypes/{id}", update_trigger_type)
+            .summary("Replaces a trigger type.")
+            .object("trigger_type_modify")
+            .json("TriggerTypeRequest")
+            .gives(Shape::One("TriggerType")),
+        delete("/triggertypes/{id}", remove_trigger_type)
+            .summary("Removes a trigger type.")
+            .object("trigger_type_delete"),
         get("/triggers", triggers)
             .summary("Lists the triggers that rules wait for: trigger types with their parameters.")
             .any("trigger_list")
@@ -61,6 +77,11 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         get("/sensortypes/{id}", sensor)
             .summary("Shows a sensor, by reference or id.")
             .object("sensor_type_view")
+            .gives(Shape::One("SensorType")),
+        put("/sensortypes/{id}", switch_sensor)
+            .summary("Switches a sensor on or off; nothing else of it can be changed.")
+            .object("sensor_modify")
+            .json("SensorType")
             .gives(Shape::One("SensorType")),
         post("/sensortypes/{id}/restart", restart_sensor)
             .summary("Ends a sensor's process and starts it anew.")
@@ -127,7 +148,7 @@ pub(crate) async fn document(api: &Api, kind: DocumentKind, id: &str) -> Result<
         Ok(id) => store.document_by_id(kind, id, now).await?,
         Err(_) => None,
     };
-    by_id.ok_or_else(|| Error::unknown(id))
+    by_id.ok_or_else(|| Error::unknown_reference(id))
 }
 
 async fn trigger_types(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
@@ -140,6 +161,70 @@ async fn trigger_type(Extract(api): State, _: Caller, Path(id): Path<String>) ->
     Ok(Json(squall_wire::definition(&document)))
 }
 
+async fn create_trigger_type(Extract(api): State, _: Caller, sent: Sent) -> Result<Response> {
+    let body = sent.object()?;
+    let document = changes::make(&api, DocumentKind::TriggerType, &body).await?;
+    let shown = Json(squall_wire::definition(&document));
+    Ok((StatusCode::CREATED, shown).into_response())
+}
+
+async fn update_trigger_type(
+    Extract(api): State,
+    _: Caller,
+    Path(id): Path<String>,
+    sent: Sent,
+) -> Result<Json> {
+    let kind = DocumentKind::TriggerType;
+    let known = document(&api, kind, &id).await?;
+    let document = changes::replace(&api, kind, &known, &sent.object()?).await?;
+    Ok(Json(squall_wire::definition(&document)))
+}
+
+async fn remove_trigger_type(
+    Extract(api): State,
+    _: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode> {
+    let known = document(&api, DocumentKind::TriggerType, &id).await?;
+    changes::remove(&api, &known).await
+}
+
+async fn switch_sensor(
+    Extract(api): State,
+    _: Caller,
+    Path(id): Path<String>,
+    sent: Sent,
+) -> Result<Json> {
+    let sent = sent.object()?;
+    let document = changes::switch(&api, DocumentKind::Sensor, &id, &sent).await?;
+    let states = api.engine.source_states();
+    Ok(Json(sensor_shown(&api, &document, &states)))
+}
+
+/// A sensor with where its file is and how its process fares.
+fn sensor_shown(api: &Api, document: &Document, states: &[SourceState]) -> Value {
+    let shown = with_state(squall_wire::definition(document), states);
+    let catalog = api.engine.catalog();
+    let directory = document
+        .pack
+        .as_deref()
+        .and_then(|pack| catalog.pack_directory(pack));
+    let entry = shown.get("entry_point").and_then(Value::as_str);
+    // `sensors.tick_sensor.TickSensor`: modules, and the class in the last of them.
+    let modules = entry
+        .and_then(|entry| entry.rsplit_once('.'))
+        .map(|(modules, _)| modules);
+    let (Some(directory), Some(modules), Value::Dict(mut body)) =
+        (directory, modules, shown.clone())
+    else {
+        return shown;
+    };
+    let file = format!("{}.py", modules.replace('.', "/"));
+    let uri = format!("file://{}", directory.join(file).display());
+    Arc::make_mut(&mut body).insert("artifact_uri", uri);
+    Value::Dict(body)
+}
+
 async fn sensors(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
     let (store, now) = (api.engine.store(), api.engine.env().now());
     let (kind, filter) = (DocumentKind::Sensor, DocumentFilter::default());
@@ -149,7 +234,7 @@ async fn sensors(Extract(api): State, caller: Caller, params: Params) -> Result<
     let items = found
         .items
         .iter()
-        .map(|document| with_state(squall_wire::definition(document), &states))
+        .map(|document| sensor_shown(&api, document, &states))
         .filter(|sensor| trigger.is_none_or(|trigger| emits(sensor, trigger)));
     let filters = [BY_PACK, ("enabled", &["enabled"][..])];
     listing(items.collect(), &params, &caller, None, &filters)
@@ -163,8 +248,8 @@ fn emits(sensor: &Value, trigger: &str) -> bool {
 
 async fn sensor(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
     let document = document(&api, DocumentKind::Sensor, &id).await?;
-    let shown = squall_wire::definition(&document);
-    Ok(Json(with_state(shown, &api.engine.source_states())))
+    let states = api.engine.source_states();
+    Ok(Json(sensor_shown(&api, &document, &states)))
 }
 
 /// Ends a sensor's process and starts it anew, for the person who has mended what it failed for.
@@ -173,8 +258,8 @@ async fn restart_sensor(Extract(api): State, _: Caller, Path(id): Path<String>) 
     if let Err(error) = api.engine.restart_sensor(&document.key) {
         return Err(Error::new(StatusCode::CONFLICT, error.to_string()));
     }
-    let shown = squall_wire::definition(&document);
-    Ok(Json(with_state(shown, &api.engine.source_states())))
+    let states = api.engine.source_states();
+    Ok(Json(sensor_shown(&api, &document, &states)))
 }
 
 /// A sensor with how its process fares, in a member of its own that StackStorm does not have.

@@ -45,6 +45,14 @@ impl Error {
         Error::missing(format!("Unable to identify resource with id \"{id}\"."))
     }
 
+    /// StackStorm's text for a reference or id of a definition that leads nowhere.
+    pub(crate) fn unknown_reference(id: &str) -> Error {
+        let id: String = id.chars().take(200).collect();
+        Error::missing(format!(
+            "Resource with a reference or id \"{id}\" not found"
+        ))
+    }
+
     /// A fault of ours: clients learn nothing but that it was not theirs.
     pub(crate) fn internal(error: &dyn std::error::Error) -> Error {
         tracing::error!(error = %chain(error), "a request failed");

@@ -11,7 +11,7 @@ use squall_value::{Value, dict};
 use crate::caller::Caller;
 use crate::endpoint::{CHOICE, Endpoint, MEMBERS, PAGE, Parameter, Shape, get, post};
 use crate::error::{Error, Result};
-use crate::params::{self, Params};
+use crate::params::{self, Params, Secrets};
 use crate::reply::{Json, List};
 use crate::{Api, State, view};
 
@@ -66,7 +66,10 @@ const ENFORCEMENT_FILTERS: &[Parameter] = &[
 ];
 
 fn shown(api: &Api, instance: &TriggerInstance) -> Value {
-    squall_wire::trigger_instance(instance, view::payload(&api.engine.catalog(), instance))
+    squall_wire::trigger_instance(
+        instance,
+        view::payload(&api.engine.catalog(), instance, Secrets::Masked),
+    )
 }
 
 async fn trigger_instances(Extract(api): State, caller: Caller, params: Params) -> Result<List> {

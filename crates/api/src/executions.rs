@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, State as Extract};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use squall_engine::Ask;
-use squall_model::{ActionRef, Execution, ExecutionId, Id, Origin, Status};
+use squall_model::{ActionRef, Execution, ExecutionId, Id, Origin, RuleRef, Status};
 use squall_store::{ExecutionFilter, ExecutionOrder, Page, ParentFilter};
 use squall_value::{Dict, Str, Value, dict};
 
@@ -16,7 +16,7 @@ use crate::endpoint::{
     Endpoint, MEMBERS, PAGE, Parameter, SHOW_SECRETS, Shape, delete, get, post, put,
 };
 use crate::error::{Error, Result};
-use crate::params::{self, Members, Params};
+use crate::params::{self, Members, Params, Secrets};
 use crate::reply::{Json, List, Sent};
 use crate::{Api, State, view};
 
@@ -58,6 +58,12 @@ const RESULT_SIZE: &[Parameter] = &[Parameter::integer(
     "max_result_size",
     "Leave out a result of more bytes than this.",
 )];
+
+const RESULT: &[Parameter] = &[
+    Parameter::flag("download", "Answer as a file to keep."),
+    Parameter::flag("compress", "Compress with gzip."),
+    Parameter::flag("pretty_format", "With line breaks and indentation."),
+];
 
 const OUTPUT: &[Parameter] = &[Parameter::text(
     "output_type",
@@ -113,6 +119,11 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         get("/executions/{id}/result", result)
             .summary("Gives the result of an execution, alone.")
             .object("execution_view")
+            .query(RESULT)
+            .gives(Shape::Text("text/json")),
+        get("/executions/{id}/attribute/{attribute}", attribute)
+            .summary("Gives one member alone: `result`, `trigger_instance` or `status`.")
+            .object("execution_view")
             .gives(Shape::One("Result")),
         post("/executions/{id}/re_run", run_again)
             .summary("Runs an action again, or failed tasks of a workflow.")
@@ -130,7 +141,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
 async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
     let (page, limit) = params::page(&params, &caller, Some(100))?;
     let members = params::members(&params)?;
-    let Some(filter) = filter(&params)? else {
+    let Some(filter) = filter(&api, &params)? else {
         return Ok(List {
             items: Vec::new(),
             total: 0,
@@ -138,7 +149,8 @@ async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<Lis
         });
     };
     let found = api.engine.store().executions(&filter, page).await?;
-    let items = view::executions(&api, &found.items, &members).await?;
+    let secrets = params::secrets(&params, &caller)?;
+    let items = view::executions(&api, &found.items, &members, secrets).await?;
     Ok(List {
         items,
         total: found.total,
@@ -147,7 +159,7 @@ async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<Lis
 }
 
 /// The filter of a list; `None` when nothing can satisfy it.
-fn filter(params: &Params) -> Result<Option<ExecutionFilter>> {
+fn filter(api: &Api, params: &Params) -> Result<Option<ExecutionFilter>> {
     let mut filter = ExecutionFilter::default();
     if let Some(action) = params::text(params, "action") {
         let Ok(action) = ActionRef::parse(action) else {
@@ -186,12 +198,15 @@ fn filter(params: &Params) -> Result<Option<ExecutionFilter>> {
     let text = |name| params::text(params, name).map(Str::from);
     filter.user = text("user");
     filter.runner = text("runner");
-    if let Some(rule) = params::text(params, "rule") {
-        // A filter that matches nothing must not become one that matches everything.
-        let Ok(rule) = rule.parse() else {
+    let Some(rules) = rules(api, params) else {
+        return Ok(None);
+    };
+    filter.rules = rules;
+    if let Some(id) = params::text(params, "liveaction") {
+        let Ok(id) = id.parse::<ExecutionId>() else {
             return Ok(None);
         };
-        filter.rule = Some(rule);
+        filter.ids.push(Id::from_raw(id.raw() ^ LIVEACTION));
     }
     filter.requested_after = params::time(params, "timestamp_gt")?;
     filter.requested_before = params::time(params, "timestamp_lt")?;
@@ -200,6 +215,46 @@ fn filter(params: &Params) -> Result<Option<ExecutionFilter>> {
     }
     Ok(Some(filter))
 }
+
+/// The rules that the filters by rule and by trigger leave; `None` when they leave none, an empty
+/// list when there is no such filter. StackStorm compares bare names; a reference will do as well.
+fn rules(api: &Api, params: &Params) -> Option<Vec<RuleRef>> {
+    let wanted = |name| params::text(params, name);
+    let (rule, trigger, kind) = (wanted("rule"), wanted("trigger"), wanted("trigger_type"));
+    if rule.is_none() && trigger.is_none() && kind.is_none() {
+        return Some(Vec::new());
+    }
+    let is_meant = |wanted: Option<&str>, reference: Option<&str>| match (wanted, reference) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(wanted), Some(reference)) => {
+            let name = reference.split_once('.').map(|(_, name)| name);
+            wanted == reference || name == Some(wanted)
+        }
+    };
+    let catalog = api.engine.catalog();
+    let found = catalog.rules().filter(|document| {
+        let text = |path: &[&str]| document.body.get_path(path).and_then(Value::as_str);
+        is_meant(rule, Some(&document.key))
+            && is_meant(trigger, text(&["trigger", "ref"]))
+            && is_meant(kind, text(&["trigger", "type"]))
+    });
+    let mut found: Vec<RuleRef> = found
+        .filter_map(|document| document.key.parse().ok())
+        .collect();
+    // A rule that is gone is still known by its reference.
+    if let Some(Ok(gone)) = rule.map(str::parse::<RuleRef>)
+        && trigger.is_none()
+        && kind.is_none()
+        && !found.contains(&gone)
+    {
+        found.push(gone);
+    }
+    (!found.is_empty()).then_some(found)
+}
+
+/// The bit in which the id of a liveaction differs from its execution's.
+const LIVEACTION: u128 = 1 << 31;
 
 /// The execution that a path names; `last` is the newest.
 pub(crate) async fn find(api: &Api, id: &str) -> Result<Arc<Execution>> {
@@ -218,8 +273,7 @@ pub(crate) async fn find(api: &Api, id: &str) -> Result<Arc<Execution>> {
     if let Some(execution) = store.execution(parsed).await? {
         return Ok(execution);
     }
-    // The liveaction's id differs from the execution's in one bit.
-    let twin = Id::from_raw(parsed.raw() ^ (1 << 31));
+    let twin = Id::from_raw(parsed.raw() ^ LIVEACTION);
     store
         .execution(twin)
         .await?
@@ -228,29 +282,41 @@ pub(crate) async fn find(api: &Api, id: &str) -> Result<Arc<Execution>> {
 
 async fn one(
     Extract(api): State,
-    _: Caller,
+    caller: Caller,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json> {
     let execution = find(&api, &id).await?;
     let members = params::members(&params)?;
-    Ok(Json(view::execution(&api, &execution, &members).await?))
+    let secrets = params::secrets(&params, &caller)?;
+    let mut shown = view::execution(&api, &execution, &members, secrets).await?;
+    let size = shown.get("result_size").and_then(Value::as_int);
+    if let (Some(max), Some(size), Value::Dict(body)) = (
+        params::integer(&params, "max_result_size")?,
+        size,
+        &mut shown,
+    ) && size > max
+    {
+        Arc::make_mut(body).remove("result");
+    }
+    Ok(Json(shown))
 }
 
 async fn create(
     Extract(api): State,
     caller: Caller,
     headers: HeaderMap,
+    params: Params,
     sent: Sent,
 ) -> Result<Response> {
     let body = sent.object()?;
     let ask = ask(&caller, &headers, body)?;
     let execution = api.engine.request(ask).await?;
-    created(&api, &execution).await
+    created(&api, &execution, params::secrets(&params, &caller)?).await
 }
 
-async fn created(api: &Api, execution: &Arc<Execution>) -> Result<Response> {
-    let shown = view::execution(api, execution, &Members::All).await?;
+async fn created(api: &Api, execution: &Arc<Execution>, secrets: Secrets) -> Result<Response> {
+    let shown = view::execution(api, execution, &Members::All, secrets).await?;
     Ok((StatusCode::CREATED, Json(shown)).into_response())
 }
 
@@ -313,14 +379,20 @@ fn ask(caller: &Caller, headers: &HeaderMap, body: Dict) -> Result<Ask> {
     Ok(ask)
 }
 
-async fn cancel(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
+async fn cancel(
+    Extract(api): State,
+    caller: Caller,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json> {
+    let secrets = params::secrets(&params, &caller)?;
     let execution = find(&api, &id).await?;
     match api.engine.cancel(execution.id(), &caller.user()).await {
         Ok(execution) => Ok(Json(
-            view::execution(&api, &execution, &Members::All).await?,
+            view::execution(&api, &execution, &Members::All, secrets).await?,
         )),
         Err(squall_engine::ControlFailure::Ended(Status::Canceled)) => Ok(Json(
-            view::execution(&api, &execution, &Members::All).await?,
+            view::execution(&api, &execution, &Members::All, secrets).await?,
         )),
         // StackStorm answers 200 here, and clients read the text.
         Err(squall_engine::ControlFailure::Ended(status)) => Ok(Json(dict! {
@@ -334,8 +406,10 @@ async fn update(
     Extract(api): State,
     caller: Caller,
     Path(id): Path<String>,
+    params: Params,
     sent: Sent,
 ) -> Result<Json> {
+    let secrets = params::secrets(&params, &caller)?;
     let execution = find(&api, &id).await?;
     let body = sent.object()?;
     if execution.state().is_ended() {
@@ -361,7 +435,9 @@ async fn update(
         } => Error::bad(format!("Failed updating execution. {text}")),
         other => other,
     })?;
-    Ok(Json(view::execution(&api, &after, &Members::All).await?))
+    Ok(Json(
+        view::execution(&api, &after, &Members::All, secrets).await?,
+    ))
 }
 
 /// Runs the same action again, with the same parameters but for those given.
@@ -373,6 +449,7 @@ async fn run_again(
     sent: Sent,
 ) -> Result<Response> {
     let before = find(&api, &id).await?;
+    let secrets = params::secrets(&params, &caller)?;
     let body = sent.object()?;
     let names = |member: &str| -> Vec<Str> {
         let list = body
@@ -394,7 +471,7 @@ async fn run_again(
     if !tasks.is_empty() {
         let user = caller.user();
         let execution = api.engine.rerun(before.id(), &tasks, &reset, &user).await?;
-        return created(&api, &execution).await;
+        return created(&api, &execution, secrets).await;
     }
     let mut ask = Ask::new(before.request.action.text(), caller.user());
     if !params::truth(&params, "no_merge")? {
@@ -411,7 +488,7 @@ async fn run_again(
     ask.origin = Origin::Rerun(before.id());
     ask.trace_tag = before.request.trace_tag.clone();
     let execution = api.engine.request(ask).await?;
-    created(&api, &execution).await
+    created(&api, &execution, secrets).await
 }
 
 /// All executions below one, depth first.
@@ -421,6 +498,7 @@ async fn children(
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json> {
+    let secrets = Secrets::Masked;
     let top = find(&api, &id).await?;
     let deep = params::text(&params, "depth").and_then(|text| text.parse::<i64>().ok());
     let deep = deep
@@ -443,7 +521,7 @@ async fn children(
         }
     }
     Ok(Json(Value::from(
-        view::executions(&api, &found, &members).await?,
+        view::executions(&api, &found, &members, secrets).await?,
     )))
 }
 
@@ -467,9 +545,66 @@ async fn output(
     Ok(chunks.map(|chunk| &*chunk.text).collect())
 }
 
-async fn result(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
+async fn result(
+    Extract(api): State,
+    _: Caller,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Response> {
     let execution = find(&api, &id).await?;
-    let shown =
-        view::execution(&api, &execution, &Members::Only(vec!["result".to_owned()])).await?;
-    Ok(Json(shown.get("result").cloned().unwrap_or_default()))
+    let value = member(&api, &execution, "result").await?;
+    let mut text = if params::truth(&params, "pretty_format")? {
+        squall_value::json::write_styled(&value, squall_value::json::Style::PRETTY)
+    } else {
+        value.to_json()
+    }
+    .into_bytes();
+    let download = params::truth(&params, "download")?;
+    let compress = params::truth(&params, "compress")?;
+    let mut name = format!("execution_{id}_output.json");
+    let mut kind = "text/json";
+    if compress {
+        text = gzip(&text)?;
+        name.push_str(".gz");
+        kind = "application/x-gzip";
+    }
+    let mut response = ([(header::CONTENT_TYPE, kind)], text).into_response();
+    if download && let Ok(value) = format!("attachment; filename={name}").parse() {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_DISPOSITION, value);
+    }
+    Ok(response)
+}
+
+fn gzip(text: &[u8]) -> Result<Vec<u8>> {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    let written = encoder.write_all(text).and_then(|()| encoder.finish());
+    written.map_err(|error| Error::internal(&error))
+}
+
+/// One member of an execution, as it is shown.
+async fn member(api: &Api, execution: &Arc<Execution>, name: &str) -> Result<Value> {
+    let only = Members::Only(vec![name.to_owned()]);
+    let shown = view::execution(api, execution, &only, Secrets::Masked).await?;
+    Ok(shown.get(name).cloned().unwrap_or_default())
+}
+
+/// The members that can be asked for alone.
+const ATTRIBUTES: [&str; 3] = ["result", "trigger_instance", "status"];
+
+async fn attribute(
+    Extract(api): State,
+    _: Caller,
+    Path((id, name)): Path<(String, String)>,
+) -> Result<Json> {
+    if !ATTRIBUTES.contains(&&*name) {
+        return Err(Error::bad(format!(
+            "Invalid attribute \"{name}\" specified. Valid attributes are: {}",
+            ATTRIBUTES.join(", ")
+        )));
+    }
+    let execution = find(&api, &id).await?;
+    Ok(Json(member(&api, &execution, &name).await?))
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use axum::extract::{Path, State as Extract};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use squall_engine::{Change, Datastore};
 use squall_expr::{Host as _, KeyScope};
 use squall_model::{Document, DocumentKind};
-use squall_store::DocumentFilter;
+use squall_store::{DocumentFilter, Page};
 use squall_value::{Dict, Str, Value};
 
 use crate::caller::Caller;
@@ -138,35 +139,68 @@ fn kept(api: &Api, name: &str, value: &str, body: &Dict) -> Result<(String, bool
     Ok((value.to_owned(), false))
 }
 
-async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
+/// The items of a scope, or with `all` those of the system and then the caller's own, each half
+/// with the same limit, and without a total.
+async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<Response> {
     let (page, limit) = params::page(&params, &caller, Some(100))?;
-    let scope = scope(
-        &caller,
-        params::text(&params, "scope"),
-        params::text(&params, "user"),
-    )?;
-    let prefix = params::text(&params, "prefix").unwrap_or_default();
-    let key_prefix = Some(Str::from(Datastore::key_of(&scope, prefix)));
+    let user = params::text(&params, "user");
+    let wanted = params::text(&params, "scope");
+    let scopes = match wanted {
+        Some("all") => vec![KeyScope::System, scope(&caller, Some("user"), user)?],
+        given => vec![scope(&caller, given, user)?],
+    };
+    let mut items = Vec::new();
+    let mut total = 0;
+    for scope in &scopes {
+        let found = items_of(&api, scope, &params, page).await?;
+        total += found.1;
+        items.extend(found.0);
+    }
+    if wanted == Some("all") {
+        return Ok(Json(Value::from(items)).into_response());
+    }
+    Ok(List {
+        items,
+        total,
+        limit,
+    }
+    .into_response())
+}
+
+async fn items_of(
+    api: &Api,
+    scope: &KeyScope,
+    params: &Params,
+    page: Page,
+) -> Result<(Vec<Value>, u64)> {
+    let prefix = params::text(params, "prefix").unwrap_or_default();
+    let key_prefix = Some(Str::from(Datastore::key_of(scope, prefix)));
     let filter = DocumentFilter {
         pack: None,
         key_prefix,
     };
-    let now = api.engine.env().now();
-    let found = api
+    let names = params::list(params, "name");
+    // The store does not know names without their scope: with that filter all are read.
+    let read = if names.is_some() { Page::ALL } else { page };
+    let (kind, now) = (DocumentKind::Key, api.engine.env().now());
+    let mut found = api
         .engine
         .store()
-        .documents(DocumentKind::Key, &filter, page, now)
+        .documents(kind, &filter, read, now)
         .await?;
-    let decrypt = params::truth(&params, "decrypt")?;
+    if let Some(names) = names {
+        let name = |document: &Document| {
+            let name = document.body.get("name").and_then(Value::as_str);
+            name.is_some_and(|name| names.contains(&name))
+        };
+        found.items.retain(|document| name(document));
+        found.total = found.items.len() as u64;
+        found.items = params::cut(found.items, page);
+    }
+    let decrypt = params::truth(params, "decrypt")?;
     let items = found.items.iter();
-    let items = items
-        .map(|document| opened(&api, document, decrypt))
-        .collect::<Result<_>>()?;
-    Ok(List {
-        items,
-        total: found.total,
-        limit,
-    })
+    let items = items.map(|document| opened(api, document, decrypt));
+    Ok((items.collect::<Result<_>>()?, found.total))
 }
 
 async fn find(api: &Api, scope: &KeyScope, name: &str) -> Result<Arc<Document>> {

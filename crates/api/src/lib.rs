@@ -4,19 +4,23 @@
 //! webhooks asks who is calling.
 
 mod actions;
+mod apikeys;
 mod caller;
+mod changes;
 mod configs;
 mod definitions;
 mod endpoint;
 mod error;
 mod events;
 mod executions;
+mod files;
 mod guard;
 mod health;
 mod keys;
 mod listing;
 mod packs;
 mod params;
+mod registry;
 mod reply;
 mod routes;
 mod rules;
@@ -24,6 +28,7 @@ mod stream;
 mod tokens;
 mod view;
 mod webhooks;
+mod workflows;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -149,6 +149,7 @@ async fn register(Extract(api): State, _: Caller, sent: Sent) -> Result<Json> {
     }
     directories.sort();
     let mut counts = Dict::new();
+    counts.insert("runners", squall_runners::Registry::runner_types().len());
     let mut findings = Vec::new();
     for directory in directories {
         let report = api.engine.register_directory(&directory).await;

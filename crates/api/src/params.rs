@@ -169,6 +169,23 @@ pub(crate) fn members(params: &Params) -> Result<Members> {
     }
 }
 
+/// Whether secrets are shown in clear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Secrets {
+    Masked,
+    Shown,
+}
+
+/// Secrets are shown to those who ask for them and may see them; others see masks, as if they had
+/// not asked.
+pub(crate) fn secrets(params: &Params, caller: &Caller) -> Result<Secrets> {
+    Ok(if truth(params, "show_secrets")? && caller.is_admin() {
+        Secrets::Shown
+    } else {
+        Secrets::Masked
+    })
+}
+
 impl Members {
     /// Whether a member, or something in it, is asked for.
     pub(crate) fn wants(&self, name: &str) -> bool {

@@ -24,6 +24,9 @@ pub(crate) fn core() -> Vec<Endpoint> {
         crate::keys::endpoints(),
         crate::packs::endpoints(),
         crate::configs::endpoints(),
+        crate::apikeys::endpoints(),
+        crate::workflows::endpoints(),
+        crate::registry::endpoints(),
         crate::tokens::caller_endpoints(),
     ]
     .into_iter()
@@ -84,7 +87,10 @@ fn add(
     prefix: &str,
     endpoint: Endpoint,
 ) -> Router<Arc<Api>> {
-    let path = format!("{prefix}{}", endpoint.path);
+    let path = match endpoint.path {
+        "/" if !prefix.is_empty() => prefix.to_owned(),
+        path => format!("{prefix}{path}"),
+    };
     let rules = guard::Rules::of(Arc::clone(api), &endpoint);
     let handler = endpoint
         .handler

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::extract::{Path, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use squall_engine::Change;
 use squall_model::{Document, DocumentKind};
 use squall_rules::{CompiledRule, Decision, Explanation, Surroundings};
-use squall_value::{Dict, Str, Value, dict};
+use squall_store::{DocumentFilter, Page};
+use squall_value::{Dict, Value, dict};
 
 use crate::caller::Caller;
 use crate::definitions::{document, documents};
@@ -16,10 +16,10 @@ use crate::endpoint::{
     CHOICE, Endpoint, MEMBERS, PACK, PAGE, Parameter, SHOW_SECRETS, Shape, delete, get, post, put,
 };
 use crate::error::{Error, Result};
-use crate::listing::{BY_PACK, Filter};
+use crate::listing::{BY_PACK, Filter, listing};
 use crate::params::Params;
 use crate::reply::{Json, List, Sent};
-use crate::{Api, State};
+use crate::{Api, State, changes};
 
 /// By what rules are chosen.
 const FILTERS: &[Filter] = &[
@@ -65,6 +65,19 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         delete("/rules/{id}", remove)
             .summary("Removes a rule.")
             .object("rule_delete"),
+        get("/rules/views", views)
+            .summary("Lists rules with the descriptions of their triggers and actions.")
+            .any("rule_list")
+            .query(FILTER_PARAMETERS)
+            .query(PACK)
+            .query(CHOICE)
+            .query(PAGE)
+            .query(MEMBERS)
+            .gives(Shape::Page("Rule")),
+        get("/rules/views/{id}", view)
+            .summary("Shows a rule with the descriptions of its trigger and action.")
+            .object("rule_view")
+            .gives(Shape::One("Rule")),
         post("/rules/{id}/test", test)
             .summary("Tries an event against a rule and tells what was compared; changes nothing.")
             .object("rule_view")
@@ -78,6 +91,31 @@ async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<Lis
     documents(&api, DocumentKind::Rule, &params, &caller, None, FILTERS).await
 }
 
+/// A rule beside what its trigger and its action say of themselves.
+fn with_descriptions(api: &Api, rule: &Document) -> Value {
+    let catalog = api.engine.catalog();
+    let text = |path: &[&str]| rule.body.get_path(path).and_then(Value::as_str);
+    let trigger = text(&["trigger", "type"]).and_then(|kind| catalog.trigger_type(kind));
+    let action = text(&["action", "ref"]).and_then(|action| catalog.action(action));
+    squall_wire::rule_view(
+        rule,
+        trigger.map(|kind| &*kind.document),
+        action.map(|action| &*action.document),
+    )
+}
+
+async fn views(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
+    let (store, now) = (api.engine.store(), api.engine.env().now());
+    let (kind, filter) = (DocumentKind::Rule, DocumentFilter::default());
+    let found = store.documents(kind, &filter, Page::ALL, now).await?;
+    let items = found.items.iter().map(|rule| with_descriptions(&api, rule));
+    listing(items.collect(), &params, &caller, None, FILTERS)
+}
+
+async fn view(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
+    Ok(Json(with_descriptions(&api, &*find(&api, &id).await?)))
+}
+
 async fn find(api: &Api, id: &str) -> Result<Arc<Document>> {
     document(api, DocumentKind::Rule, id).await
 }
@@ -87,7 +125,13 @@ async fn one(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<J
 }
 
 async fn create(Extract(api): State, _: Caller, sent: Sent) -> Result<Response> {
-    let document = write(&api, sent.object()?, None).await?;
+    let mut body = sent.object()?;
+    if body.get("enabled").is_none() {
+        // The API's default differs from that of files.
+        body.insert("enabled", true);
+    }
+    check_trigger(&api, &body)?;
+    let document = changes::make(&api, DocumentKind::Rule, &body).await?;
     Ok((
         StatusCode::CREATED,
         Json(squall_wire::definition(&document)),
@@ -102,70 +146,28 @@ async fn update(
     sent: Sent,
 ) -> Result<Json> {
     let known = find(&api, &id).await?;
-    let document = write(&api, sent.object()?, Some(&known)).await?;
+    let body = sent.object()?;
+    check_trigger(&api, &body)?;
+    let document = changes::replace(&api, DocumentKind::Rule, &known, &body).await?;
     Ok(Json(squall_wire::definition(&document)))
 }
 
-/// Checks a rule as registration does, and puts it in force.
-async fn write(api: &Api, mut body: Dict, known: Option<&Document>) -> Result<Arc<Document>> {
-    let before = known.and_then(|known| known.pack.clone());
-    let pack = body
-        .get("pack")
-        .and_then(Value::as_str)
-        .map(Str::from)
-        .or(before);
-    let pack = pack.unwrap_or_else(|| Str::from("default"));
-    if body.get("enabled").is_none() && known.is_none() {
-        // The API's default differs from that of files.
-        body.insert("enabled", true);
-    }
-    let text = Value::from(body).to_json();
-    let definition = squall_packs::load_one(DocumentKind::Rule, &pack, &text, &api.engine.known());
-    let definition = definition.map_err(|findings| {
-        let texts = findings
-            .iter()
-            .map(|finding| finding.diagnostic.message.as_str());
-        Error::bad(texts.collect::<Vec<_>>().join("; "))
-    })?;
-    check_trigger(api, &definition.body)?;
-    let mut changes = Vec::new();
-    if let Some(known) = known.filter(|known| known.key != definition.key) {
-        changes.push(Change::Delete {
-            kind: DocumentKind::Rule,
-            key: known.key.clone(),
-        });
-    }
-    changes.push(Change::Put {
-        kind: DocumentKind::Rule,
-        key: definition.key,
-        pack: Some(pack),
-        body: definition.body,
-        expires: None,
-        new: known.is_none(),
-    });
-    let put = api.engine.change(changes).await?;
-    put.into_iter()
-        .next_back()
-        .ok_or_else(|| Error::bad("nothing was changed"))
-}
-
 /// The trigger that a rule waits for must be one that can fire.
-fn check_trigger(api: &Api, body: &Value) -> Result<()> {
+fn check_trigger(api: &Api, body: &Dict) -> Result<()> {
     let catalog = api.engine.catalog();
-    let kind = body
-        .get_path(&["trigger", "type"])
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let trigger = body.get("trigger");
+    let member = |name: &str| trigger.and_then(|trigger| trigger.get(name));
+    let kind = member("type").and_then(Value::as_str).unwrap_or_default();
     let Some(found) = catalog.trigger_type(kind) else {
         return Err(Error::bad(format!(
             "Trigger \"{kind}\" defined in the rule does not exist in system or it's missing \
              required \"parameters\" attribute"
         )));
     };
-    let parameters = body
-        .get_path(&["trigger", "parameters"])
+    let parameters = member("parameters")
+        .filter(|parameters| !parameters.is_null())
         .cloned()
-        .unwrap_or_default();
+        .unwrap_or_else(Value::empty_dict);
     match found
         .parameters
         .as_ref()
@@ -177,13 +179,7 @@ fn check_trigger(api: &Api, body: &Value) -> Result<()> {
 }
 
 async fn remove(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<StatusCode> {
-    let known = find(&api, &id).await?;
-    let change = Change::Delete {
-        kind: DocumentKind::Rule,
-        key: known.key.clone(),
-    };
-    api.engine.change(vec![change]).await?;
-    Ok(StatusCode::NO_CONTENT)
+    changes::remove(&api, &*find(&api, &id).await?).await
 }
 
 /// Tries an event against a rule and tells, for each criterion, what was compared. Changes nothing.

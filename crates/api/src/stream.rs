@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use crate::caller::Caller;
 use crate::endpoint::{Endpoint, Parameter, Shape, get};
 use crate::error::Result;
-use crate::params::{self, Members, Params};
+use crate::params::{self, Members, Params, Secrets};
 use crate::{Api, State, executions, view};
 
 /// How many events may wait for a slow client before the feed is read from the store instead.
@@ -144,10 +144,11 @@ fn glob(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// Adds one event as it is sent; `json` is its data.
+/// Adds one event as it is sent; `json` is its data. The name stands right before the data, where
+/// clients that read line by line look for it.
 fn put_event(text: &mut String, name: &str, position: u64, json: &str) {
     // Writing to a text cannot fail.
-    let _ = write!(text, "event: {name}\nid: {position}\ndata: {json}\n\n");
+    let _ = write!(text, "id: {position}\nevent: {name}\ndata: {json}\n\n");
 }
 
 /// One event as it is sent.
@@ -303,7 +304,7 @@ impl Feed {
         let Some(execution) = found.filter(|execution| execution.state().is_ended()) else {
             return Ok(());
         };
-        let data = view::execution(&self.api, &execution, &Members::All)
+        let data = view::execution(&self.api, &execution, &Members::All, Secrets::Masked)
             .await
             .map_err(|_| Over)?;
         self.send(event_text(event, self.position, &data)).await?;
@@ -355,7 +356,7 @@ impl Feed {
                 let Some(instance) = instance else {
                     return Ok(());
                 };
-                let payload = view::payload(&self.api.engine.catalog(), &instance);
+                let payload = view::payload(&self.api.engine.catalog(), &instance, Secrets::Masked);
                 let data = squall_wire::trigger_instance(&instance, payload);
                 self.put(&name, change.position, &data.to_json()).await
             }

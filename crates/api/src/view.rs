@@ -13,7 +13,7 @@ use squall_wire::ExecutionView;
 
 use crate::Api;
 use crate::error::Result;
-use crate::params::Members;
+use crate::params::{Members, Secrets};
 
 /// Actions whose text is kept, and events that are; when there are more, the keeping begins anew.
 const TEXTS_MAX: usize = 256;
@@ -42,6 +42,7 @@ impl Texts {
             result: result_so_far(api, execution).await?,
             children: children(api, execution).await?,
             instance: self.instance(api, execution).await?,
+            secrets: Secrets::Masked,
         };
         let mut view = related.view(api, &catalog, execution);
         let action = catalog.action(request.action.as_str());
@@ -128,6 +129,7 @@ pub(crate) async fn executions(
     api: &Api,
     executions: &[Arc<Execution>],
     members: &Members,
+    secrets: Secrets,
 ) -> Result<Vec<Value>> {
     let store = api.engine.store();
     let mut results = HashMap::new();
@@ -153,6 +155,7 @@ pub(crate) async fn executions(
             result: results.remove(&execution.id()),
             children,
             instance,
+            secrets,
         };
         let view = related.view(api, &catalog, execution);
         views.push(members.of(squall_wire::execution(execution, &view)));
@@ -174,8 +177,9 @@ pub(crate) async fn execution(
     api: &Api,
     execution: &Arc<Execution>,
     members: &Members,
+    secrets: Secrets,
 ) -> Result<Value> {
-    let shown = executions(api, std::slice::from_ref(execution), members).await?;
+    let shown = executions(api, std::slice::from_ref(execution), members, secrets).await?;
     Ok(shown.into_iter().next().unwrap_or_default())
 }
 
@@ -184,6 +188,7 @@ struct Related {
     result: Option<Payload>,
     children: Vec<ExecutionId>,
     instance: Option<Arc<TriggerInstance>>,
+    secrets: Secrets,
 }
 
 impl Related {
@@ -195,17 +200,22 @@ impl Related {
     ) -> ExecutionView<'a> {
         let request = &execution.request;
         let action = catalog.action(request.action.as_str());
-        let shown = mask_sealed(&request.parameters);
-        let parameters = action.map_or_else(
-            || shown.clone(),
-            |action| action.parameters.mask().apply(&shown),
-        );
+        let in_clear = self.secrets == Secrets::Shown;
+        let parameters = if in_clear {
+            Value::from(api.engine.parameters(execution))
+        } else {
+            let shown = mask_sealed(&request.parameters);
+            match action {
+                Some(action) => action.parameters.mask().apply(&shown),
+                None => shown,
+            }
+        };
         let result = self.result.as_ref().map(|payload| &*payload.json);
         let key = Registry::runner_type(&request.runner).and_then(|kind| kind.output_key.clone());
         let visible = result
             .map(squall_wire::visible_result)
             .map(|result| match (action, &key) {
-                (Some(action), Some(key)) => action.output.mask_result(&result, key),
+                (Some(action), Some(key)) if !in_clear => action.output.mask_result(&result, key),
                 _ => result,
             });
         let rule = match &request.origin {
@@ -228,7 +238,8 @@ impl Related {
             parameters,
             children: self.children.clone(),
             rule: rule.map(|rule| &**rule),
-            trigger_instance: instance.map(|instance| (instance, payload(catalog, instance))),
+            trigger_instance: instance
+                .map(|instance| (instance, payload(catalog, instance, self.secrets))),
             trigger_type: kind.map(|kind| &*kind.document),
             parent: None,
             web_url: Some(api.url.clone()),
@@ -237,7 +248,10 @@ impl Related {
 }
 
 /// A payload with what its type calls secret masked.
-pub(crate) fn payload(catalog: &Catalog, instance: &TriggerInstance) -> Value {
+pub(crate) fn payload(catalog: &Catalog, instance: &TriggerInstance, secrets: Secrets) -> Value {
+    if secrets == Secrets::Shown {
+        return instance.payload.clone();
+    }
     let trigger = instance.trigger.as_str();
     let kind = catalog
         .trigger(trigger)

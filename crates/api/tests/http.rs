@@ -268,7 +268,7 @@ async fn refusals_say_why() {
             "/v1/actions/p.nope",
             "",
             404,
-            "Unable to identify resource",
+            "Resource with a reference or id \"p.nope\" not found",
         ),
         (
             "POST",

@@ -115,11 +115,11 @@ const REMEMBERED_MAX: usize = 10_000;
 /// Users, tokens and API keys.
 #[derive(Debug)]
 pub struct Directory {
-    store: Arc<dyn Store>,
-    env: Arc<dyn Env>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) env: Arc<dyn Env>,
     settings: Settings,
     action_tokens: Arc<ActionTokens>,
-    recognised: Mutex<HashMap<String, (Identity, Timestamp)>>,
+    pub(crate) recognised: Mutex<HashMap<String, (Identity, Timestamp)>>,
     failures: Mutex<HashMap<Str, (u32, Timestamp)>>,
     /// Guesses that are checked at once; the others wait, and count what these have shown.
     checks: Semaphore,
@@ -184,7 +184,7 @@ impl Directory {
             .map(drop)
     }
 
-    async fn put(
+    pub(crate) async fn put(
         &self,
         kind: DocumentKind,
         key: &str,
@@ -396,24 +396,6 @@ impl Directory {
         recognised.insert(hash, (identity.clone(), believed));
         Ok(Some(identity))
     }
-
-    /// Makes an API key for a user; returns its text, which is not kept, and its record.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Store`].
-    pub async fn make_api_key(
-        &self,
-        user: &str,
-        metadata: Dict,
-    ) -> Result<(String, Arc<Document>), Error> {
-        let key = fresh_token(&*self.env);
-        let body = dict! { "user" => user, "metadata" => metadata, "enabled" => true };
-        let document = self
-            .put(DocumentKind::ApiKey, &api_key_hash(&key), body, None)
-            .await?;
-        Ok((key, document))
-    }
 }
 
 #[cfg(test)]
@@ -506,7 +488,10 @@ mod tests {
             .unwrap();
         assert!(directory.revoke(&again.token).await.unwrap());
         assert_eq!(directory.by_token(&again.token).await.unwrap(), None);
-        let (key, _) = directory.make_api_key("bot", Dict::new()).await.unwrap();
+        let (key, _) = directory
+            .make_api_key("bot", Dict::new(), true)
+            .await
+            .unwrap();
         assert_eq!(
             &*directory.by_api_key(&key).await.unwrap().unwrap().user,
             "bot"

@@ -5,6 +5,7 @@
 //! ([`ActionTokens`]): they cost no write and end with the action.
 
 mod action_token;
+mod api_key;
 mod directory;
 mod secret;
 

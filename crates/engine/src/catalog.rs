@@ -287,6 +287,11 @@ impl Catalog {
         self.actions.values()
     }
 
+    /// The documents of all rules, in no order.
+    pub fn rules(&self) -> impl Iterator<Item = &Arc<Document>> {
+        self.rule_documents.values().map(|(document, _)| document)
+    }
+
     /// The document of a rule.
     #[must_use]
     pub fn rule(&self, reference: &str) -> Option<&Arc<Document>> {

@@ -20,6 +20,7 @@ mod expire;
 mod gates;
 mod held;
 mod ingest;
+mod inspect;
 mod job;
 mod match_rules;
 mod notify;

@@ -383,7 +383,12 @@ impl Engine {
         let mut registered = Registered::default();
         let mut applied = Vec::new();
         for definition in &loaded.definitions {
-            count(&mut registered.defined, definition.kind);
+            // The types that a sensor declares come with it; they are no files of their own.
+            if definition.kind != DocumentKind::TriggerType
+                || definition.file.starts_with("triggers/")
+            {
+                count(&mut registered.defined, definition.kind);
+            }
             let before = known.remove(&(definition.kind, definition.key.clone()));
             let body = complete_body(definition, directory, files);
             if before.as_ref().is_some_and(|before| before.body == body) {

@@ -97,8 +97,8 @@ pub struct ExecutionFilter {
     pub parent: ParentFilter,
     /// Below this topmost execution, itself included.
     pub root: Option<ExecutionId>,
-    /// Made for this rule.
-    pub rule: Option<RuleRef>,
+    /// Made for one of these rules.
+    pub rules: Vec<RuleRef>,
     /// Made for this event.
     pub trigger_instance: Option<TriggerInstanceId>,
     /// Made for this task name of its parent.
@@ -261,7 +261,7 @@ impl ExecutionFilter {
             && (self.statuses.is_empty() || self.statuses.contains(&progress.state.status()))
             && wanted(self.user.as_deref(), Some(&request.user))
             && wanted(self.root.as_ref(), Some(&request.root))
-            && wanted(self.rule.as_ref(), rule.map(|rule| &rule.rule))
+            && (self.rules.is_empty() || rule.is_some_and(|rule| self.rules.contains(&rule.rule)))
             && wanted(
                 self.trigger_instance.as_ref(),
                 rule.map(|rule| &rule.trigger_instance),

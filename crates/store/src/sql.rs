@@ -245,7 +245,14 @@ pub fn executions(dialect: Dialect, filter: &ExecutionFilter) -> Conditions {
              tree.id) SELECT id FROM tree)",
         );
     }
-    conditions.text("rule = ", filter.rule.as_ref().map(|rule| rule.as_str()));
+    if let [rule] = filter.rules.as_slice() {
+        conditions.text("rule = ", Some(rule.as_str()));
+    } else if !filter.rules.is_empty() {
+        let rules = filter.rules.iter();
+        let rules = rules.map(|rule| Parameter::Text(rule.as_str().to_owned()));
+        conditions.begin();
+        conditions.in_list("rule", rules.collect());
+    }
     conditions.id("trigger_instance = ", filter.trigger_instance);
     conditions.text("task = ", filter.task.as_deref());
     conditions.text("trace_tag = ", filter.trace_tag.as_deref());

@@ -226,7 +226,7 @@ fn filters_by_origin_and_time() -> Vec<ExecutionFilter> {
     let none = ExecutionFilter::default;
     vec![
         ExecutionFilter {
-            rule: Some(RuleRef::parse("acme.r1").expect("valid")),
+            rules: vec![RuleRef::parse("acme.r1").expect("valid")],
             ..none()
         },
         ExecutionFilter {
