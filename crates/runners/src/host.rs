@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use squall_env::Env;
 
-use crate::Job;
+use crate::{Job, SshSettings};
 
 /// How processes are started here.
 #[derive(Debug, Clone)]
@@ -39,6 +39,8 @@ pub struct Settings {
     pub output_bytes_max: usize,
     /// How long an unused Python host stays.
     pub idle: Duration,
+    /// How remote machines are reached.
+    pub ssh: SshSettings,
 }
 
 impl Settings {
@@ -50,9 +52,11 @@ impl Settings {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .filter(|(name, _)| !name.starts_with("SQUALL_"))
             .collect();
+        let run_dir = run_dir.into();
         Settings {
             server_id: server_id.into(),
-            run_dir: run_dir.into(),
+            ssh: SshSettings::new(run_dir.join("known_hosts")),
+            run_dir,
             base_env,
             cwd: PathBuf::from("/"),
             system_user: None,

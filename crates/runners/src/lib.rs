@@ -20,6 +20,7 @@ mod process;
 mod python;
 mod registry;
 mod shell;
+mod ssh;
 
 pub use host::{Host, Settings};
 pub use mask::{MASK, SECRET_BYTES_MIN};
@@ -31,3 +32,4 @@ pub use port::{
 pub use process::journal::{Orphan, end_orphans, find_orphans};
 pub use process::spawn_entry::{SPAWN_COMMAND, spawn_entry};
 pub use registry::{Registry, RunnerType};
+pub use ssh::{HostKeys, SshSettings};

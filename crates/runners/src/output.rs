@@ -45,15 +45,7 @@ impl Collector {
         stream: OutputStream,
         stop: CancelSignal,
     ) -> String {
-        let mut state = Reader {
-            collector: self,
-            stream,
-            decoder: Decoder::default(),
-            masker: self.masker.stream(),
-            line: String::new(),
-            kept: String::new(),
-            is_full: false,
-        };
+        let mut state = self.reader(stream);
         let mut buffer = vec![0; READ_BYTES];
         let stopped = stop.canceled();
         tokio::pin!(stopped);
@@ -71,6 +63,19 @@ impl Collector {
         state.finish().await
     }
 
+    /// What takes a stream piece by piece.
+    pub(crate) fn reader(&self, stream: OutputStream) -> Reader<'_> {
+        Reader {
+            collector: self,
+            stream,
+            decoder: Decoder::default(),
+            masker: self.masker.stream(),
+            line: String::new(),
+            kept: String::new(),
+            is_full: false,
+        }
+    }
+
     /// Takes at most `wanted` bytes from what may still be kept.
     fn grant(&self, wanted: usize) -> usize {
         let mut granted = 0;
@@ -85,7 +90,8 @@ impl Collector {
     }
 }
 
-struct Reader<'a> {
+/// One stream, as it comes.
+pub(crate) struct Reader<'a> {
     collector: &'a Collector,
     stream: OutputStream,
     decoder: Decoder,
@@ -97,7 +103,8 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    async fn take(&mut self, bytes: &[u8]) {
+    /// Takes the next piece.
+    pub(crate) async fn take(&mut self, bytes: &[u8]) {
         if self.is_full {
             return;
         }
@@ -107,7 +114,8 @@ impl Reader<'_> {
         self.deliver(false).await;
     }
 
-    async fn finish(mut self) -> String {
+    /// The text that was kept: the stream is over.
+    pub(crate) async fn finish(mut self) -> String {
         if !self.is_full {
             let mut text = String::new();
             self.decoder.finish(&mut text);

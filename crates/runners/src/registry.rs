@@ -11,6 +11,7 @@ use crate::noop::Noop;
 use crate::port::Runner;
 use crate::python::Python;
 use crate::shell::{ShellCommand, ShellScript};
+use crate::ssh::{Kind, Pool, Remote};
 
 /// What the API tells of a runner type.
 #[derive(Debug, Clone)]
@@ -85,6 +86,11 @@ impl Registry {
         registry.add(Arc::new(Noop::new()));
         registry.add(Arc::new(ShellCommand::new(host.clone())));
         registry.add(Arc::new(ShellScript::new(host.clone())));
+        let pool = Pool::new(&host.settings.ssh, Arc::clone(&host.env));
+        for kind in [Kind::Command, Kind::Script] {
+            let remote = Remote::new(kind, Arc::clone(host), Arc::clone(&pool));
+            registry.add(Arc::new(remote));
+        }
         registry.add(Arc::new(Http::new(host.clone())));
         registry.add(Arc::new(Python::new(host.clone())));
         registry

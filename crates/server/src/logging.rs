@@ -7,7 +7,10 @@ use tracing_subscriber::EnvFilter;
 
 /// Sends logs to standard error, as lines for people or as JSON.
 pub(crate) fn start(level: &str, json: bool) {
-    let filter = EnvFilter::try_from_env("SQUALL_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let filter = EnvFilter::try_from_env("SQUALL_LOG").unwrap_or_else(|_| {
+        // What SSH tells beyond that is about packets, and packets hold what is secret.
+        EnvFilter::new(format!("{level},russh=info,russh_sftp=info"))
+    });
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         // A log in a file is read by programs too, which colours disturb.

@@ -1,6 +1,6 @@
 //! `local-shell-cmd` and `local-shell-script`: commands and scripts on this machine.
 
-mod arguments;
+pub(crate) mod arguments;
 mod command;
 mod script;
 
@@ -210,14 +210,14 @@ fn shell_result(code: i32, stdout: &str, stderr: &str, error: Option<String>) ->
 }
 
 /// Output without its last newline; the datum, if all of it is JSON.
-fn output_value(text: &str) -> Value {
+pub(crate) fn output_value(text: &str) -> Value {
     let text = text.strip_suffix('\n').unwrap_or(text);
     let text = text.strip_suffix('\r').unwrap_or(text);
     json::read(text).unwrap_or_else(|_| Value::from(text))
 }
 
 /// The user whose password `sudo` refused.
-fn refused_password(stderr: &str) -> Option<&str> {
+pub(crate) fn refused_password(stderr: &str) -> Option<&str> {
     let refused = stderr.lines().any(|line| {
         let rest = line.split_once("sudo: ").map(|(_, rest)| rest);
         rest.is_some_and(|rest| {
