@@ -2,6 +2,9 @@
 //! path.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../runners/tests/support/sshd.rs"]
+mod sshd;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +14,7 @@ use squall_expr::Expressions;
 use squall_model::{Execution, ExecutionId, Outcome, State, Timestamp};
 use squall_runners::{Host, Registry};
 use squall_store::{ExecutionFilter, MemoryStore, Page, Store};
-use squall_value::{Value, json};
+use squall_value::{Value, dict, json};
 
 struct World {
     engine: Arc<Engine>,
@@ -21,10 +24,15 @@ struct World {
 
 impl World {
     async fn new() -> World {
+        World::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut squall_runners::Settings)) -> World {
         let env: Arc<dyn Env> = Arc::new(SystemEnv::new());
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let directory = tempfile::tempdir().unwrap();
-        let runners = squall_runners::Settings::new("test", directory.path());
+        let mut runners = squall_runners::Settings::new("test", directory.path());
+        change(&mut runners);
         let host = Host::new(runners, Arc::clone(&env)).unwrap();
         let entry = store.register_server("test", "boot", Timestamp::MAX).await;
         let engine = Engine::new(Parts {
@@ -184,33 +192,37 @@ async fn mail_is_composed_and_handed_over() {
 }
 
 #[tokio::test]
-async fn actions_of_linux() {
-    let world = World::new().await;
+async fn actions_of_linux_and_remote_ones_of_core() {
+    let sshd = sshd::Sshd::start();
+    let world = World::with(|settings| sshd.settings(&mut settings.ssh)).await;
     let path = |name: &str| world.directory.path().join(name).display().to_string();
     let (one, two, three) = (path("one"), path("two"), path("three"));
-    world
-        .run("linux.file_touch", &format!(r#"{{"file":"{one}"}}"#), "")
-        .await;
-    let pair = |from: &str, to: &str| format!(r#"{{"source":"{from}","destination":"{to}"}}"#);
-    world.run("linux.cp", &pair(&one, &two), "").await;
-    world.run("linux.mv", &pair(&two, &three), "").await;
-    world
-        .run(
-            "linux.rm",
-            &format!(r#"{{"target":"{one}","force":true}}"#),
-            "",
-        )
-        .await;
+    let on_host = |parameters: Value| {
+        let mut parameters = parameters.as_dict().unwrap().clone();
+        parameters.insert("hosts", "127.0.0.1");
+        parameters.insert("port", i64::from(sshd.port));
+        Value::from(parameters).to_json()
+    };
+    let run = async |action: &str, parameters: Value| {
+        let result = world.run(action, &on_host(parameters), "").await;
+        let of_host = result.get("127.0.0.1").unwrap();
+        of_host.get("stdout").unwrap().clone()
+    };
+    run("linux.file_touch", dict! { "file" => &*one }).await;
+    let pair = |from: &str, to: &str| dict! { "source" => from, "destination" => to };
+    run("linux.cp", pair(&one, &two)).await;
+    run("linux.mv", pair(&two, &three)).await;
+    run("linux.rm", dict! { "target" => &*one, "force" => true }).await;
     let exist = [&one, &two, &three].map(|path| Path::new(path).exists());
     assert_eq!(exist, [false, false, true]);
-    let loads = world.run("linux.check_loadavg", "{}", "result").await;
+    let loads = run("linux.check_loadavg", dict! {}).await;
     assert_eq!(loads.as_dict().unwrap().len(), 3);
-    let own = format!(
-        r#"{{"search":"pid","criteria":"^{}$"}}"#,
-        std::process::id()
-    );
-    let found = world.run("linux.check_processes", &own, "result").await;
-    assert_eq!(found.as_list().unwrap().len(), 1, "{found:?}");
+    let own = std::process::id().to_string();
+    let own = dict! { "search" => "pid", "criteria" => own };
+    let found = run("linux.check_processes", own).await;
+    assert_eq!(found.as_dict().unwrap().len(), 1, "{found:?}");
+    let said = run("core.remote", dict! { "cmd" => "echo far away" }).await;
+    assert_eq!(said.to_json(), "\"far away\"");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod packs;
 mod planted;
 mod serve;
 mod shutdown;
+mod ssh;
 
 use std::process::ExitCode;
 

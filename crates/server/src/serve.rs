@@ -22,6 +22,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::http::{self, Listeners, Serving};
 use crate::logging::tell;
+use crate::ssh::SshOptions;
 use crate::{keys, logging, packs, shutdown};
 
 /// How often the server looks through the store for what a lost signal forgot.
@@ -64,6 +65,8 @@ pub(crate) struct Options {
     /// the process).
     #[arg(long, env = "SQUALL_DURABILITY", default_value = "full")]
     pub(crate) durability: DurabilityName,
+    #[command(flatten)]
+    pub(crate) ssh: SshOptions,
     /// What is logged: `error`, `warn`, `info`, `debug`, or a tracing filter in SQUALL_LOG.
     #[arg(long, default_value = "info")]
     pub(crate) log_level: String,
@@ -368,6 +371,7 @@ async fn start_engine(
     let server_id = data.to_string_lossy().into_owned();
     let mut runner_settings = squall_runners::Settings::new(server_id.clone(), &run_dir);
     runner_settings.helper = std::env::current_exe().ok();
+    runner_settings.ssh = options.ssh.settings(data);
     runner_settings.base_env.extend(pack_paths(options, data)?);
     let host = Host::new(runner_settings, Arc::clone(env)).context("cannot prepare the runners")?;
     end_orphans(store, env, &run_dir, &server_id, settings.grace).await?;

@@ -9,5 +9,5 @@ fi
 if command -v service >/dev/null; then
     exec service "$service" "$act"
 fi
-echo "This server has neither systemd nor the program service, so $service cannot be told to $act." >&2
+echo "This host has neither systemd nor the program service, so $service cannot be told to $act." >&2
 exit 2

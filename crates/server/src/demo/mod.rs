@@ -133,6 +133,7 @@ async fn demo(
             listen_stream: None,
             allowed_origins: Vec::new(),
         },
+        ssh: crate::ssh::SshOptions::default(),
         packs: vec![place.packs()],
         slots: 16,
         key_file: None,

@@ -1,31 +1,46 @@
-"""Processes by what /proc tells about them."""
+#!/usr/bin/env python3
+"""Prints processes of this host by what /proc tells about them: ids with their command lines.
 
+Runs on other hosts, by whatever Python 3 they have, so it needs nothing but that.
+"""
+
+import json
 import os
 import re
+import sys
 
-from st2common.runners.base_action import Action
+
+def read(pid, name):
+    with open("/proc/%s/%s" % (pid, name), encoding="utf-8", errors="replace") as file:
+        return file.read()
 
 
-class CheckProcesses(Action):
-    def run(self, search="name", criteria=""):
-        pattern = re.compile(criteria)
-        processes = filter(None, (self._process(pid) for pid in os.listdir("/proc")))
-        return sorted(
-            (process for process in processes if pattern.search(str(process[search]))),
-            key=lambda process: process["pid"],
-        )
+def process(pid):
+    try:
+        status = read(pid, "stat")
+        command = read(pid, "cmdline").replace("\0", " ").strip()
+    except OSError:
+        # It ended while the others were read.
+        return None
+    # The name stands in parentheses and may hold any of its own.
+    name = status[status.index("(") + 1 : status.rindex(")")]
+    state = status[status.rindex(")") + 1 :].split()[0]
+    return {"pid": pid, "name": command or name, "state": state}
 
-    @staticmethod
-    def _process(pid):
-        if not pid.isdigit():
-            return None
-        try:
-            with open("/proc/%s/stat" % pid, encoding="utf-8", errors="replace") as file:
-                text = file.read()
-        except OSError:
-            # It ended while the others were read.
-            return None
-        # The name stands in parentheses and may hold any of its own.
-        name = text[text.index("(") + 1 : text.rindex(")")]
-        state, parent = text[text.rindex(")") + 1 :].split()[:2]
-        return {"pid": int(pid), "name": name, "state": state, "parent": int(parent)}
+
+def main(search="name", criteria="", args=""):
+    pattern = re.compile(criteria)
+    matches = pattern.search if search == "name" else pattern.fullmatch
+    if not criteria:
+        matches = pattern.match
+    found = {}
+    for pid in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
+        entry = process(pid)
+        if entry and matches(entry[search]):
+            found[pid] = entry["name"]
+    print(json.dumps(found))
+    if "pidlist" in args.split():
+        sys.stderr.write(" ".join(found))
+
+
+main(*sys.argv[1:4])
