@@ -112,6 +112,9 @@ const CHECKS_MAX: usize = 2;
 /// How many recognised tokens are remembered.
 const REMEMBERED_MAX: usize = 10_000;
 
+/// Salt and hash of the decoy: well-formed, and nobody knows a password for it.
+const DECOY: &str = "NgrOSyCYNOHhIW5R6Fh8Zu3Vb4SZDbjTBo0Qc0SmnqZ2Jx7hPzLqK";
+
 /// Users, tokens and API keys.
 #[derive(Debug)]
 pub struct Directory {
@@ -136,7 +139,8 @@ impl Directory {
         settings: Settings,
         action_tokens: Arc<ActionTokens>,
     ) -> Directory {
-        let decoy = bcrypt::hash(fresh_token(&*env), settings.bcrypt_cost).unwrap_or_default();
+        // Salt and hash are made up: to make a real one would cost each start a check's time.
+        let decoy = format!("$2b${:02}${DECOY}", settings.bcrypt_cost);
         let (recognised, failures) = (Mutex::default(), Mutex::default());
         Directory {
             store,

@@ -4,7 +4,7 @@
 //! documents change, so that a step that began with one version ends with it.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use squall_model::{ActionRef, Document, DocumentKind, RawId, TriggerRef};
@@ -128,6 +128,25 @@ pub struct Trigger {
     pub parameters: Value,
 }
 
+/// The files that a pack was registered from.
+#[derive(Debug, Clone)]
+struct PackFiles {
+    path: PathBuf,
+    version: Str,
+    has_findings: bool,
+}
+
+impl PackFiles {
+    fn of(pack: &Value) -> PackFiles {
+        let text = |name: &str| pack.get(name).and_then(Value::as_str).unwrap_or_default();
+        PackFiles {
+            path: PathBuf::from(text("path")),
+            version: Str::from(text("content")),
+            has_findings: pack.get("has_findings").is_some_and(Value::is_truthy),
+        }
+    }
+}
+
 /// The definitions in force.
 #[derive(Debug, Default, Clone)]
 pub struct Catalog {
@@ -139,7 +158,7 @@ pub struct Catalog {
     /// With the number of rules that wait for each.
     triggers: HashMap<Str, (Arc<Trigger>, usize)>,
     policies: HashMap<Str, Vec<Arc<Policy>>>,
-    packs: HashMap<Str, PathBuf>,
+    packs: HashMap<Str, PackFiles>,
     configs: HashMap<Str, Arc<Document>>,
     config_schemas: HashMap<Str, Arc<ConfigSchema>>,
     /// Documents that could not be compiled, and why; for people to find.
@@ -180,12 +199,7 @@ impl Catalog {
                     .push(Arc::new(policy));
             }
             DocumentKind::Pack => {
-                let path = document
-                    .body
-                    .get("path")
-                    .and_then(Value::as_str)
-                    .unwrap_or_default();
-                self.packs.insert(key, PathBuf::from(path));
+                self.packs.insert(key, PackFiles::of(&document.body));
             }
             DocumentKind::Config => {
                 self.configs.insert(key, Arc::clone(document));
@@ -335,7 +349,16 @@ impl Catalog {
     /// Where a pack's files are.
     #[must_use]
     pub fn pack_directory(&self, pack: &str) -> Option<&PathBuf> {
-        self.packs.get(pack)
+        self.packs.get(pack).map(|files| &files.path)
+    }
+
+    /// The pack of that directory, if it was registered with that version of its files, and whether
+    /// something was wrong in them.
+    pub(crate) fn pack_registered(&self, directory: &Path, version: &str) -> Option<(&Str, bool)> {
+        self.packs
+            .iter()
+            .find(|(_, files)| files.path == directory && *files.version == *version)
+            .map(|(pack, files)| (pack, files.has_findings))
     }
 
     /// The configuration of a pack: its values over the schema's defaults; not rendered.

@@ -380,8 +380,10 @@ impl Engine {
             let documents = documents.items.into_iter();
             known.extend(documents.map(|document| ((kind, document.key.clone()), document)));
         }
+        let version = self.pack_version(files);
         let mut registered = Registered::default();
         let mut applied = Vec::new();
+        let mut pack_itself = None;
         for definition in &loaded.definitions {
             // The types that a sensor declares come with it; they are no files of their own.
             if definition.kind != DocumentKind::TriggerType
@@ -390,12 +392,19 @@ impl Engine {
                 count(&mut registered.defined, definition.kind);
             }
             let before = known.remove(&(definition.kind, definition.key.clone()));
-            let body = complete_body(definition, directory, files);
+            let body = match definition.kind {
+                DocumentKind::Pack => pack_body(definition, directory, &version, loaded),
+                _ => complete_body(definition, files),
+            };
             if before.as_ref().is_some_and(|before| before.body == body) {
                 continue;
             }
             registered.changed += 1;
-            applied.push(self.put_command(definition, pack, body, before.as_deref(), now));
+            let put = self.put_command(definition, pack, body, before.as_deref(), now);
+            match definition.kind {
+                DocumentKind::Pack => pack_itself = Some(put),
+                _ => applied.push(put),
+            }
         }
         for ((kind, key), document) in known {
             // What people made through the API has no file, and stays.
@@ -411,6 +420,8 @@ impl Engine {
             };
             applied.push((command, Applied::Deleted(kind, key)));
         }
+        // Its version says that all the rest is there.
+        applied.extend(pack_itself);
         self.apply(applied).await?;
         Ok(registered)
     }
@@ -511,25 +522,29 @@ fn count(counts: &mut Vec<(DocumentKind, usize)>, kind: DocumentKind) {
     }
 }
 
-/// The body as it is stored: a pack knows its directory, an action its content.
-fn complete_body(definition: &Definition, directory: &Path, files: &Files) -> Value {
+/// The body of a pack as it is stored: with its directory, the version of its files, and whether
+/// something is wrong in them.
+fn pack_body(definition: &Definition, directory: &Path, version: &str, loaded: &Loaded) -> Value {
+    let mut body = definition.body.as_dict().cloned().unwrap_or_default();
+    body.insert("path", directory.to_string_lossy().into_owned());
+    body.insert("content", version);
+    body.insert("has_findings", !loaded.findings.is_empty());
+    Value::from(body)
+}
+
+/// The body as it is stored: an action knows its content.
+fn complete_body(definition: &Definition, files: &Files) -> Value {
     let Value::Dict(body) = &definition.body else {
         return definition.body.clone();
     };
     match definition.kind {
-        DocumentKind::Pack => {
-            let mut body = Dict::clone(body);
-            body.insert("path", directory.to_string_lossy().into_owned());
-            Value::from(body)
-        }
         DocumentKind::Action => {
             let entry_point = body
                 .get("entry_point")
                 .and_then(Value::as_str)
                 .unwrap_or_default();
             let path = format!("actions/{entry_point}");
-            let workflow = files.texts.iter().find(|(name, _)| **name == *path);
-            action_body(body, workflow.map(|(_, text)| text))
+            action_body(body, files.text(&path))
         }
         _ => definition.body.clone(),
     }
@@ -559,28 +574,6 @@ pub fn action_body(body: &Dict, workflow: Option<&Str>) -> Value {
 
 fn content_text(body: &Value) -> Str {
     Str::from(body.to_json())
-}
-
-/// What came of registering a directory.
-#[derive(Debug, Clone, Default)]
-pub struct PackReport {
-    /// The pack's reference, if its `pack.yaml` can be used.
-    pub pack: Option<Str>,
-    /// What was done.
-    pub registered: Registered,
-    /// What is wrong in its files.
-    pub findings: Vec<squall_packs::Finding>,
-}
-
-/// Why a directory was not registered.
-#[derive(Debug, thiserror::Error)]
-pub enum RegisterError {
-    /// The directory cannot be read.
-    #[error(transparent)]
-    Read(#[from] squall_packs::ReadError),
-    /// Its definitions were not stored.
-    #[error(transparent)]
-    Put(#[from] PutError),
 }
 
 impl Engine {
@@ -613,37 +606,5 @@ impl Engine {
         }
         self.apply(applied).await?;
         Ok(registered)
-    }
-
-    /// Reads a pack's directory and registers what its files define. A link is followed first, so
-    /// that what runs keeps the version it began with when the link leads elsewhere later.
-    ///
-    /// # Errors
-    ///
-    /// [`RegisterError`]. Broken files are no error: they are told in the report.
-    pub async fn register_directory(&self, directory: &Path) -> Result<PackReport, RegisterError> {
-        let directory =
-            &std::fs::canonicalize(directory).map_err(|source| squall_packs::ReadError {
-                path: directory.to_owned(),
-                source,
-            })?;
-        let files = squall_packs::read(directory)?;
-        let loaded = squall_packs::load(&files, &self.known());
-        let registered = self.register(directory, &files, &loaded).await?;
-        Ok(PackReport {
-            pack: loaded.pack,
-            registered,
-            findings: loaded.findings,
-        })
-    }
-
-    /// What definitions may refer to on this server.
-    #[must_use]
-    pub fn known(&self) -> squall_packs::Known {
-        let types = squall_runners::Registry::runner_types().iter();
-        let names = types.flat_map(|kind| std::iter::once(&kind.name).chain(&kind.aliases));
-        squall_packs::Known {
-            runners: names.map(|name| Str::from(name.as_str())).collect(),
-        }
     }
 }

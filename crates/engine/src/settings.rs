@@ -33,6 +33,9 @@ pub struct Settings {
     pub single_server: bool,
     /// Where packs have their virtual environments, one directory each.
     pub virtualenvs: Option<PathBuf>,
+    /// What tells this program from others: with another one, packs are read anew even when their
+    /// files are the same.
+    pub build: Str,
     /// The user on whose behalf rules run actions.
     pub system_user: Str,
 }
@@ -67,6 +70,7 @@ impl Default for Settings {
             api_url: String::new(),
             single_server: true,
             virtualenvs: None,
+            build: Str::from(""),
             system_user: Str::from("stanley"),
         }
     }

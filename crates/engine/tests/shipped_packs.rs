@@ -275,3 +275,57 @@ async fn the_webhook_example_answers() {
         Some("Hello, Grace!")
     );
 }
+
+#[tokio::test]
+async fn a_pack_is_registered_again_only_when_its_files_change() {
+    let world = World::new().await;
+    let pack = world.directory.path().join("small");
+    std::fs::create_dir_all(pack.join("actions")).unwrap();
+    let write = |path: &str, text: &str| std::fs::write(pack.join(path), text).unwrap();
+    write(
+        "pack.yaml",
+        "ref: small\nname: small\ndescription: A pack.\nversion: 1.0.0\nauthor: a\nemail: a@b.c\n",
+    );
+    let action = |description: &str| {
+        format!("name: one\nrunner_type: noop\nentry_point: ''\ndescription: {description}\n")
+    };
+    write("actions/one.yaml", &action("first"));
+    let described = || {
+        let catalog = world.engine.catalog();
+        let action = catalog.action("small.one").map(|action| &action.document);
+        let text = action.and_then(|document| document.body.get("description"));
+        text.and_then(Value::as_str).map(str::to_owned)
+    };
+    let changed = async || {
+        let report = world.engine.register_if_changed(&pack).await.unwrap();
+        assert_eq!(report.pack.as_deref(), Some("small"));
+        (
+            report.registered.changed,
+            report.registered.removed,
+            report.findings.len(),
+        )
+    };
+    assert_eq!(changed().await, (2, 0, 0));
+    assert_eq!(changed().await, (0, 0, 0));
+    assert_eq!(described().as_deref(), Some("first"));
+
+    // One action and the pack's version.
+    write("actions/one.yaml", &action("second"));
+    assert_eq!(changed().await, (2, 0, 0));
+    assert_eq!(described().as_deref(), Some("second"));
+
+    // What is wrong is told at every start, and the rest is left alone.
+    write("actions/two.yaml", "name: two\nrunner_type: nothing\n");
+    assert_eq!(changed().await, (1, 0, 1));
+    assert_eq!(changed().await, (0, 0, 1));
+
+    // A file that goes takes its definition with it.
+    std::fs::remove_file(pack.join("actions/one.yaml")).unwrap();
+    assert_eq!(changed().await, (1, 1, 1));
+    assert_eq!(described(), None);
+
+    // Asked for by name, nothing is taken on trust.
+    let report = world.engine.register_directory(&pack).await.unwrap();
+    assert_eq!(report.registered.changed, 0);
+    assert!(!report.registered.defined.is_empty());
+}

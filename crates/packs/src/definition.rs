@@ -16,8 +16,18 @@ use crate::member::Members;
 pub(crate) struct Place<'a> {
     pub(crate) pack: &'a Str,
     pub(crate) file: &'a Str,
+    /// All files of the pack, sorted.
     pub(crate) names: &'a [Str],
     pub(crate) known: &'a Known,
+}
+
+impl Place<'_> {
+    /// Whether the pack has a file of that path.
+    fn has_file(&self, path: &str) -> bool {
+        self.names
+            .binary_search_by(|name| (**name).cmp(path))
+            .is_ok()
+    }
 }
 
 /// StackStorm's `uid` of a resource: its kind, pack and name.
@@ -191,7 +201,7 @@ pub(crate) fn action(members: &mut Members<'_>, place: Place<'_>) -> (Str, Value
     }
     let entry_point = members.text("entry_point").unwrap_or_else(|| Str::from(""));
     let path = format!("actions/{entry_point}");
-    if !entry_point.is_empty() && !place.names.iter().any(|name| **name == *path) {
+    if !entry_point.is_empty() && !place.has_file(&path) {
         let message = format!("`entry_point` names `{path}`, which is not in the pack");
         members.warning(
             Some("entry_point"),
@@ -330,7 +340,7 @@ pub(crate) fn sensor(
     description(members, &mut body);
     let entry_point = members.required_text("entry_point");
     let path = format!("sensors/{entry_point}");
-    if !entry_point.is_empty() && !place.names.iter().any(|name| **name == *path) {
+    if !entry_point.is_empty() && !place.has_file(&path) {
         let message = format!("`entry_point` names `{path}`, which is not in the pack");
         members.error(Some("entry_point"), message, "");
     }

@@ -21,6 +21,15 @@ pub struct Files {
     pub unreadable: Vec<(Str, String)>,
 }
 
+impl Files {
+    /// The text of a metadata or workflow file.
+    #[must_use]
+    pub fn text(&self, path: &str) -> Option<&Str> {
+        let at = self.texts.binary_search_by(|(name, _)| (**name).cmp(path));
+        at.ok().map(|at| &self.texts[at].1)
+    }
+}
+
 /// What the server knows and a pack's files refer to.
 #[derive(Debug, Clone, Default)]
 pub struct Known {

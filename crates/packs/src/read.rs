@@ -81,7 +81,15 @@ pub fn read(directory: &Path) -> Result<Files, ReadError> {
             } else {
                 format!("{relative}/{name}")
             };
-            visit(&root, entry.path(), inner, &mut files, &mut pending);
+            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            visit(
+                &root,
+                entry.path(),
+                is_link,
+                inner,
+                &mut files,
+                &mut pending,
+            );
         }
     }
     files.names.sort();
@@ -92,11 +100,13 @@ pub fn read(directory: &Path) -> Result<Files, ReadError> {
 fn visit(
     root: &Path,
     path: PathBuf,
+    is_link: bool,
     relative: String,
     files: &mut Files,
     pending: &mut Vec<(PathBuf, String)>,
 ) {
-    let inside = fs::canonicalize(&path).is_ok_and(|target| target.starts_with(root));
+    // What is no link is where it is found.
+    let inside = !is_link || fs::canonicalize(&path).is_ok_and(|target| target.starts_with(root));
     let Ok(metadata) = fs::metadata(&path) else {
         files
             .unreadable
@@ -110,7 +120,7 @@ fn visit(
         ));
     } else if metadata.is_dir() {
         // A link to a directory above would be walked for ever.
-        if !fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_symlink()) {
+        if !is_link {
             pending.push((path, relative));
         }
     } else if metadata.is_file() {

@@ -280,10 +280,13 @@ impl Test {
         match &self.prepared {
             Prepared::Regex(regex) => match value.as_str() {
                 Some(value) => regex.is_match(value),
-                None => Err(type_error(format!(
-                    "expected string or bytes-like object, got '{}'",
-                    type_name(value)
-                ))),
+                // Python compiles the pattern before it looks at the value.
+                None => Err(regex.compiled().err().unwrap_or_else(|| {
+                    type_error(format!(
+                        "expected string or bytes-like object, got '{}'",
+                        type_name(value)
+                    ))
+                })),
             },
             Prepared::Broken(error) => Err(error.clone()),
             _ => Ok(false),
@@ -310,7 +313,7 @@ fn prepare(operator: Operator, pattern: &Value) -> Prepared {
         return Prepared::Nothing;
     }
     let regex = |mode| match pattern.as_str() {
-        Some(text) => Regex::new(text, mode).map_or_else(Prepared::Broken, Prepared::Regex),
+        Some(text) => Prepared::Regex(Regex::new(text, mode)),
         None => Prepared::Broken(type_error(match pattern {
             Value::List(_) | Value::Dict(_) => format!("unhashable type: '{}'", type_name(pattern)),
             _ => "first argument must be string or compiled pattern".to_owned(),

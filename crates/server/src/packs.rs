@@ -41,7 +41,7 @@ fn unpack_directory(directory: &Dir<'_>, target: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Registers every pack in the directories. A pack that cannot be used is told and passed over.
+/// Registers every pack in the directories whose files have changed since they were registered. A pack that cannot be used is told and passed over.
 pub(crate) async fn register_all(engine: &Engine, directories: &[PathBuf]) {
     for base in directories {
         let entries = std::fs::read_dir(base)
@@ -54,7 +54,7 @@ pub(crate) async fn register_all(engine: &Engine, directories: &[PathBuf]) {
             .collect();
         packs.sort();
         for pack in packs {
-            match engine.register_directory(&pack).await {
+            match engine.register_if_changed(&pack).await {
                 Ok(report) => {
                     for finding in &report.findings {
                         tracing::warn!(pack = %pack.display(), "{finding}");

@@ -17,6 +17,7 @@ use squall_model::ExecutionId;
 use squall_runners::{Host, Registry};
 use squall_store::Store;
 use squall_store_sqlite::{Durability, SqliteStore};
+use squall_value::Str;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -360,6 +361,7 @@ async fn start_engine(
         api_url: format!("http://{address}/api/v1"),
         single_server: options.database.is_none(),
         virtualenvs: Some(data.join("virtualenvs")),
+        build: build(),
         ..Settings::default()
     };
     let datastore_key = match &options.datastore_key_file {
@@ -394,6 +396,18 @@ async fn start_engine(
     });
     engine.reload().await?;
     Ok(engine)
+}
+
+/// What tells this build of the program from others: its version, and size and age of its file.
+fn build() -> Str {
+    let modified = |file: &std::fs::Metadata| {
+        let since = file.modified().ok()?.duration_since(std::time::UNIX_EPOCH);
+        since.ok().map(|since| since.as_nanos())
+    };
+    let file = std::env::current_exe().and_then(std::fs::metadata);
+    let file = file.map(|file| (file.len(), modified(&file).unwrap_or_default()));
+    let (bytes, age) = file.unwrap_or_default();
+    Str::from(format!("{} {bytes} {age}", env!("CARGO_PKG_VERSION")))
 }
 
 /// Ends the processes of an earlier start whose executions were still under way. A daemon that an

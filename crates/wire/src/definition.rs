@@ -12,9 +12,13 @@ pub fn definition(document: &Document) -> Value {
         Value::Dict(body) => Dict::clone(body),
         _ => Dict::new(),
     };
-    if document.kind == DocumentKind::Action {
-        body.remove("content");
-        body.remove("workflow");
+    let internal: &[&str] = match document.kind {
+        DocumentKind::Action => &["content", "workflow"],
+        DocumentKind::Pack => &["content", "has_findings"],
+        _ => &[],
+    };
+    for member in internal {
+        body.remove(member);
     }
     body.insert("id", document.id.to_string());
     Value::from(body)
