@@ -92,14 +92,6 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .summary("Lists this server's event sources and how each fares.")
             .any("sensor_type_list")
             .gives(Shape::Many("Source")),
-        get("/policies", policies)
-            .summary("Lists policies.")
-            .any("policy_list")
-            .query(PACK)
-            .query(CHOICE)
-            .query(PAGE)
-            .query(MEMBERS)
-            .gives(Shape::Page("Policy")),
     ]
 }
 
@@ -293,11 +285,6 @@ fn source(state: &SourceState) -> Value {
 /// Every event source of this server and how it fares: sensors, timers, native sources.
 async fn sources(Extract(api): State, _: Caller) -> Json {
     Json(api.engine.source_states().iter().map(source).collect())
-}
-
-async fn policies(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
-    let kind = DocumentKind::Policy;
-    documents(&api, kind, &params, &caller, Some(100), &[BY_PACK]).await
 }
 
 /// A trigger as the API shows it.

@@ -95,6 +95,7 @@ impl From<squall_auth::Error> for Error {
         use squall_auth::Error as E;
         match error {
             E::Credentials => Error::new(StatusCode::UNAUTHORIZED, error.to_string()),
+            E::Disabled => Error::new(StatusCode::UNAUTHORIZED, format!("Unauthorized - {error}")),
             E::Throttled { .. } => Error::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()),
             E::TooLong { .. } | E::Password => Error::bad(error.to_string()),
             E::Store(_) => Error::internal(&error),

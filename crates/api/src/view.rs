@@ -215,6 +215,7 @@ impl Related {
         let visible = result
             .map(squall_wire::visible_result)
             .map(|result| match (action, &key) {
+                _ if &*request.runner == "inquirer" && !in_clear => mask_answer(result),
                 (Some(action), Some(key)) if !in_clear => action.output.mask_result(&result, key),
                 _ => result,
             });
@@ -263,6 +264,18 @@ pub(crate) fn payload(catalog: &Catalog, instance: &TriggerInstance, secrets: Se
         Some(schema) => squall_schema::Mask::new(schema).apply(&instance.payload),
         None => instance.payload.clone(),
     }
+}
+
+/// The answer to an inquiry, with what its schema calls secret masked.
+fn mask_answer(mut inquiry: Value) -> Value {
+    let Value::Dict(members) = &mut inquiry else {
+        return inquiry;
+    };
+    if let (Some(schema), Some(answer)) = (members.get("schema"), members.get("response")) {
+        let masked = squall_schema::Mask::new(schema).apply(answer);
+        Arc::make_mut(members).insert("response", masked);
+    }
+    inquiry
 }
 
 /// The description of a runner type.

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use squall_env::{Env, fresh_id};
 use squall_model::{Document, DocumentKind, Timestamp};
 use squall_store::{Command, CommitError, Store, Transaction};
-use squall_value::{Dict, Str, Value, dict};
+use squall_value::{Str, Value, dict};
 use tokio::sync::Semaphore;
 
 use crate::ActionTokens;
@@ -75,6 +75,9 @@ pub enum Error {
     /// Wrong name or password.
     #[error("Invalid or missing credentials")]
     Credentials,
+    /// The API key is switched off.
+    #[error("API key is disabled.")]
+    Disabled,
     /// Too many wrong passwords for this name.
     #[error("too many wrong passwords; try again in {seconds} s")]
     Throttled {
@@ -384,9 +387,12 @@ impl Directory {
             .and_then(Value::as_bool)
             .unwrap_or(true);
         let user = document.body.get("user").and_then(Value::as_str);
-        let Some(user) = user.filter(|_| enabled) else {
+        let Some(user) = user else {
             return Ok(None);
         };
+        if !enabled {
+            return Err(Error::Disabled);
+        }
         let identity = Identity {
             user: Str::from(user),
             method,
@@ -406,6 +412,8 @@ impl Directory {
 mod tests {
     use squall_env::FakeEnv;
     use squall_store::MemoryStore;
+
+    use squall_value::Dict;
 
     use super::*;
 

@@ -14,6 +14,8 @@ use squall_runners::Registry;
 use squall_schema::{ActionParameters, ConfigSchema, Nullable, OutputSchema, Validator};
 use squall_value::{Dict, Str, Value};
 
+use crate::inquiry::INQUIRER;
+
 /// How executions of an action come about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Nature {
@@ -23,6 +25,8 @@ pub enum Nature {
     External,
     /// The conductor carries it out, task by task.
     Workflow,
+    /// A person carries it out, by answering.
+    Inquiry,
 }
 
 /// An action, compiled.
@@ -63,6 +67,7 @@ impl Action {
         let runner = text("runner_type");
         let nature = match runners.runner(&runner) {
             _ if is_workflow(&runner) => Nature::Workflow,
+            _ if *runner == *INQUIRER => Nature::Inquiry,
             Some(found) if found.is_effect_free() => Nature::Immediate,
             _ => Nature::External,
         };

@@ -114,11 +114,13 @@ impl Engine {
                     // sees the change and stops it.
                     self.cancel_running(&execution).await
                 }
-                State::Running { .. }
-                | State::Pending
-                | State::Pausing
-                | State::Paused
-                | State::Resuming => {
+                State::Pending => {
+                    let question = Value::from(self.inquiry(id).await?);
+                    self.end_inquiry(&execution, Outcome::Canceled, question)
+                        .await;
+                    return Ok(self.store.execution(id).await?.ok_or(Error::Unknown(id))?);
+                }
+                State::Running { .. } | State::Pausing | State::Paused | State::Resuming => {
                     return Ok(self.control(id, Control::Cancel).await?);
                 }
             };

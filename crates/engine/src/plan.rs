@@ -34,6 +34,8 @@ pub(crate) enum After {
     Conduct(ExecutionId),
     /// A task of a workflow ended in this very commit.
     ChildEnded(Arc<Execution>, Value),
+    /// A task of a workflow waits for a person.
+    Changed(Arc<Execution>),
     /// An event waits to be matched.
     Match(TriggerInstanceId),
     /// Look at the execution again at this time.
@@ -59,6 +61,7 @@ impl After {
             After::Run(old, _)
             | After::Queue(old, _)
             | After::ChildEnded(old, _)
+            | After::Changed(old)
             | After::Ended(old)
                 if old.id() == execution.id() =>
             {

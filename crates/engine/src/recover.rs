@@ -164,6 +164,12 @@ impl Engine {
                     self.advance(id).await;
                 }
             }
+            State::Pending => {
+                // Its answer, or its end, may be on the way into the workflow that waits for it.
+                if !self.workflows.expects(id) {
+                    self.look_after_inquiry(execution).await;
+                }
+            }
             State::Running { lease } | State::Canceling { lease } if lease != Lease::NONE => {
                 // The order matters: an execution gets from one of these to the next.
                 let running = self.running.lock().get(&id).cloned();
@@ -200,8 +206,12 @@ impl Engine {
 fn is_conducted(state: State) -> bool {
     match state {
         State::Running { lease } | State::Canceling { lease } => lease == Lease::NONE,
-        State::Pausing | State::Paused | State::Resuming | State::Pending => true,
-        State::Requested | State::Delayed { .. } | State::Scheduled | State::Ended(_) => false,
+        State::Pausing | State::Paused | State::Resuming => true,
+        State::Requested
+        | State::Delayed { .. }
+        | State::Scheduled
+        | State::Pending
+        | State::Ended(_) => false,
     }
 }
 

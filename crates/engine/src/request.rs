@@ -359,6 +359,10 @@ impl Engine {
                     result: None,
                 }
             }
+            Nature::Inquiry => {
+                execution.progress = progress;
+                self.ask(execution, prepared, now, plan)
+            }
             Nature::Immediate => {
                 execution.progress = step(progress, Event::Start { lease }, now);
                 let (outcome, result) = self.evaluate(&execution, prepared);

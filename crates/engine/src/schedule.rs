@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use squall_model::ExecutionId;
+use squall_model::{ExecutionId, State};
 use squall_store::CommitError;
 use tokio::sync::oneshot;
 
 use crate::Engine;
-use crate::conduct::ChildEnd;
+use crate::conduct::{ChildEnd, Inbound};
 use crate::plan::{After, Plan};
 
 impl Engine {
@@ -85,6 +85,11 @@ impl Engine {
                                 result,
                             },
                         );
+                    }
+                }
+                After::Changed(execution) => {
+                    if let Some(parent) = execution.request.parent {
+                        self.deliver(parent, Inbound::Changed(execution));
                     }
                 }
                 After::Match(id) => self.match_later(id),
@@ -172,6 +177,9 @@ impl Engine {
                     && execution.progress.started.is_some() =>
             {
                 self.workflow_is_due(id);
+            }
+            Ok(Some(execution)) if execution.state() == State::Pending => {
+                self.look_after_inquiry(&execution).await;
             }
             Ok(Some(_)) => self.advance(id).await,
             Ok(None) => {}

@@ -166,10 +166,36 @@ impl Engine {
         let note = Note::Ended(id);
         loaded.children.apply(&note);
         turn.notes.push(note);
+        if self.try_again(loaded, end, &place, turn) {
+            return;
+        }
         loaded
             .children
             .record(&end.execution, &place.task, place.route, &end.result);
         self.tell_end(loaded, &place, end);
+    }
+
+    /// Puts another attempt in the place of a child, if a retry policy asks for one; the conductor
+    /// hears of the last attempt alone.
+    fn try_again(
+        self: &Arc<Engine>,
+        loaded: &mut Loaded,
+        end: &ChildEnd,
+        place: &Place,
+        turn: &mut Turn,
+    ) -> bool {
+        let now = self.env.now();
+        let is_late = place.deadline.is_some_and(|deadline| deadline <= now);
+        if end.from.is_none() || is_late || !loaded.conductor.status().is_running() {
+            return false;
+        }
+        let Some(placed) = self.retry(&end.execution, &mut turn.plan) else {
+            return false;
+        };
+        let note = Note::Started(placed.execution.id(), place.clone());
+        loaded.children.apply(&note);
+        turn.notes.push(note);
+        true
     }
 
     /// Reports the end of a child to the conductor.
@@ -213,11 +239,10 @@ impl Engine {
         result: Value,
     ) {
         let entry = loaded.conductor.task(&place.task, place.route);
-        let missed: &[Status] = match entry.map(|entry| entry.status) {
+        let known = entry.map(|entry| entry.status);
+        let missed: &[Status] = match known {
             Some(Status::Pausing) if state.is_ended() => &[Status::Resuming, Status::Running],
-            Some(Status::Paused | Status::Resuming | Status::Pending) if state.is_ended() => {
-                &[Status::Running]
-            }
+            Some(Status::Paused | Status::Resuming) if state.is_ended() => &[Status::Running],
             _ => &[],
         };
         let before = loaded.conductor.status();
@@ -225,12 +250,19 @@ impl Engine {
             self.tell(loaded, place, *status, Value::Null);
         }
         self.tell(loaded, place, conductor_status(state), result);
-        let was_held = matches!(before, Status::Pausing | Status::Paused);
-        if !missed.is_empty() && was_held && loaded.conductor.status().is_running() {
+        let is_held = |status: Status| matches!(status, Status::Pausing | Status::Paused);
+        let status = loaded.conductor.status();
+        let request = if known == Some(Status::Pending) && state.is_ended() && is_held(status) {
+            // A person was asked, and the workflow stood still for it: it goes on.
+            Status::Resuming
+        } else if !missed.is_empty() && is_held(before) && status.is_running() {
             // Nobody has resumed the workflow itself.
-            if let Err(refusal) = loaded.conductor.request_status(Status::Paused) {
-                tracing::debug!(%refusal, "the conductor takes no such request");
-            }
+            Status::Paused
+        } else {
+            return;
+        };
+        if let Err(refusal) = loaded.conductor.request_status(request) {
+            tracing::debug!(%refusal, "the conductor takes no such request");
         }
     }
 
