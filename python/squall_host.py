@@ -3,7 +3,8 @@
 The server talks over a socket of whole messages, which is standard input at the start. A message is
 a JSON object, with open files beside it: the job, where the result goes, and for a forked process
 its standard output and error. `{"id": 1, "fork": true}` is answered by `{"id": 1, "pid": 7}` and at
-the end by `{"id": 1, "code": 0}`. Without `fork` this process itself becomes the action. The first message says `{"ready": true}`.
+the end by `{"id": 1, "code": 0}`, or by `{"id": 1, "refused": "why"}` if there can be no process.
+Without `fork` this process itself becomes the action. The first message says `{"ready": true}`.
 
 Nothing of a pack is imported before the fork, so nothing of one reaches another.
 """
@@ -13,6 +14,7 @@ import atexit
 import gc
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -30,6 +32,8 @@ import st2common.runners.base_action  # noqa: E402,F401
 
 MESSAGE_BYTES_MAX = 4096
 FILES_MAX = 4
+# When memory runs out, the kernel is to end an action rather than the server (-1000 to 1000).
+OOM_SCORE_ADDED = 500
 
 
 def take_control():
@@ -109,7 +113,13 @@ def serve(control):
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             return files
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            for file in files:
+                os.close(file)
+            send(control, {"id": message["id"], "refused": str(error)})
+            continue
         if pid == 0:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -133,6 +143,44 @@ def detach(files):
     os.close(files[3])
 
 
+def processes_max():
+    """How many processes the user may have by the limits of this one; None if there is no bound."""
+    bounds = [resource.getrlimit(resource.RLIMIT_NPROC)[0]]
+    try:
+        with open("/proc/self/cgroup") as groups:
+            paths = [line.rstrip("\n").split(":", 2)[1:] for line in groups]
+        for names, path in paths:
+            root = "/sys/fs/cgroup" if names == "" else "/sys/fs/cgroup/pids"
+            if names in ("", "pids"):
+                with open(root + path + "/pids.max") as limit:
+                    bounds.append(int(limit.read()))
+    except (OSError, ValueError):
+        # There is no such group, or it has no bound.
+        pass
+    bounds = [bound for bound in bounds if bound != resource.RLIM_INFINITY]
+    return min(bounds, default=None)
+
+
+def limit():
+    """Leaves the server and its neighbours room beside this process and all that it will start."""
+    try:
+        with open("/proc/self/oom_score_adj", "r+") as score:
+            added = min(int(score.read()) + OOM_SCORE_ADDED, 1000)
+            score.seek(0)
+            score.write(str(added))
+    except (OSError, ValueError):
+        # The kernel has its own idea of whom to end, then.
+        pass
+    bound = processes_max()
+    if bound is not None:
+        # A fork bomb stops here, and a quarter is left for whoever has the limit of before.
+        most = bound * 3 // 4
+        try:
+            resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+        except (OSError, ValueError):
+            pass
+
+
 def write_journal(path, execution_id):
     """What the server needs to find this process again after it died."""
     with open("/proc/self/stat", "rb") as stat:
@@ -146,6 +194,7 @@ def write_journal(path, execution_id):
 def run(files):
     with os.fdopen(files[0], "rb") as source:
         job = json.loads(source.read())
+    limit()
     write_journal(job["journal"], job["execution_id"])
     os.environ.clear()
     os.environ.update(job["env"])

@@ -42,6 +42,11 @@ impl Work {
         Self::action("core.local", json!({ "cmd": "true" }))
     }
 
+    /// A Python action that returns its parameter.
+    pub(crate) fn python() -> Self {
+        Self::action("bench.python", json!({ "number": 1 }))
+    }
+
     /// An execution of an action.
     pub(crate) fn action(action: &'static str, parameters: Value) -> Self {
         Self::Execution { action, parameters }

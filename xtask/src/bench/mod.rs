@@ -87,6 +87,18 @@ const GROUPS: &[Group] = &[
         run: |bench| bench.rate(&Work::shell(), 0),
     },
     Group {
+        keys: &["python_latency_ms_p50"],
+        run: |bench| bench.latency(&Work::python(), 20, 300),
+    },
+    Group {
+        keys: &["python_first_ms"],
+        run: Bench::first,
+    },
+    Group {
+        keys: &["python_per_s"],
+        run: |bench| bench.rate(&Work::python(), 0),
+    },
+    Group {
         keys: &["event_latency_ms_p50"],
         run: |bench| bench.latency(&Work::Event, 100, 1000),
     },
@@ -255,6 +267,17 @@ impl Bench {
             self.options.seconds,
         )?;
         Ok(vec![rate.per_second])
+    }
+
+    /// The median time of the first Python action of a pack, on servers that were just started.
+    fn first(&self) -> Result<Vec<f64>> {
+        let mut times = Vec::new();
+        for _ in 0..5 {
+            let running = self.server(0)?;
+            times.extend(latencies(&running.server, &Work::python(), 0, 1)?);
+        }
+        times.sort_by(f64::total_cmp);
+        Ok(vec![quantile(&times, 0.5)])
     }
 
     /// The median of starts on an empty store, and the memory some time after the last.

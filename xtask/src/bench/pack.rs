@@ -36,6 +36,20 @@ action:
   ref: core.noop
 ";
 
+/// The Python action, and what it does.
+const PYTHON: [(&str, &str); 2] = [
+    (
+        "python.yaml",
+        "---\nname: python\ndescription: Returns its parameter.\nrunner_type: python-script\n\
+         entry_point: python.py\nenabled: true\nparameters:\n  number:\n    type: integer\n",
+    ),
+    (
+        "python.py",
+        "from st2common.runners.base_action import Action\n\n\nclass Return(Action):\n    \
+         def run(self, number):\n        return number\n",
+    ),
+];
+
 /// Writes the pack, with so many rules on the same webhook that match nothing.
 ///
 /// # Errors
@@ -47,6 +61,9 @@ pub(crate) fn write(packs: &Path, unrelated: usize) -> Result<()> {
     fs::create_dir_all(pack.join("actions/workflows"))?;
     fs::write(pack.join("pack.yaml"), PACK)?;
     fs::write(pack.join("rules/matching.yaml"), MATCHING)?;
+    for (name, text) in PYTHON {
+        fs::write(pack.join("actions").join(name), text)?;
+    }
     for number in 0..unrelated {
         let path = pack.join(format!("rules/unrelated_{number}.yaml"));
         fs::write(path, self::unrelated(number))?;

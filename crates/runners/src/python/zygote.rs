@@ -106,7 +106,8 @@ struct State {
 }
 
 struct Waiting {
-    pid: Option<oneshot::Sender<i32>>,
+    /// Told the pid, or nothing if there could be no process.
+    pid: Option<oneshot::Sender<Option<i32>>>,
     code: oneshot::Sender<i32>,
 }
 
@@ -249,6 +250,7 @@ impl Zygote {
             true => Error::Lost,
             false => Error::NotStarted,
         })?;
+        let pid = pid.ok_or(Error::NotStarted)?;
         Ok(Forked {
             pid,
             stdout: Some(stdout),
@@ -330,7 +332,11 @@ impl Zygote {
                 .waiting
                 .get_mut(&id)
                 .and_then(|known| known.pid.take());
-            sender.map(|sender| sender.send(pid));
+            sender.map(|sender| sender.send(Some(pid)));
+        } else if let Some(reason) = message.get("refused").and_then(Value::as_str) {
+            tracing::warn!(reason, "a warm interpreter can't fork");
+            let waiting = state.waiting.remove(&id);
+            waiting.map(|known| known.pid.map(|pid| pid.send(None)));
         } else if let Some(code) = small("code") {
             state.waiting.remove(&id).map(|known| known.code.send(code));
         }
