@@ -18,14 +18,14 @@ struct Generations<K, V> {
 }
 
 impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
-    /// Room for about `capacity` entries.
+    /// Room for about `capacity` entries; with 0 nothing is kept.
     pub(crate) fn new(capacity: usize) -> Cache<K, V> {
         Cache {
             generations: RwLock::new(Generations {
                 young: HashMap::default(),
                 old: HashMap::default(),
             }),
-            capacity: (capacity / 2).max(1),
+            capacity: capacity.div_ceil(2),
         }
     }
 
@@ -35,6 +35,9 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         K: std::borrow::Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
+        if self.capacity == 0 {
+            return make().1;
+        }
         {
             let generations = self
                 .generations

@@ -17,6 +17,8 @@ use crate::{
 const REEVALUATION_MAX: usize = 16;
 /// What it costs to read and evaluate a result once more, in steps.
 const AGAIN_STEPS: u32 = 1_000;
+/// How many bytes of a text are searched and copied for one step.
+const COPIED_PER_STEP: u64 = 64;
 
 type Compiled = Arc<Result<Template, Box<Error>>>;
 
@@ -148,7 +150,10 @@ impl Expressions {
         budget: &mut squall_yaql::Budget,
     ) -> Result<squall_yaql::Value, Error> {
         let is_whole = matches!(&text.expressions[..], [one] if *one.text == *text.source);
-        let mut output = text.source.to_string();
+        let mut output = String::new();
+        if !is_whole {
+            output.push_str(&text.source);
+        }
         for found in &text.expressions {
             let described = |error: &squall_yaql::Error| yaql::described(error, &found.text);
             let compiled = found
@@ -172,6 +177,10 @@ impl Expressions {
                 return Ok(value);
             }
             let shown = value.to_python_str().map_err(|error| described(&error))?;
+            // A long text of many expressions would otherwise be copied as often as it has some.
+            budget.steps = budget
+                .steps
+                .saturating_sub(output.len() as u64 / COPIED_PER_STEP);
             output = self.put_in(&output, found, &shown, Language::Yaql)?;
         }
         Ok(squall_yaql::Value::string(output))
@@ -300,6 +309,9 @@ impl Expressions {
                     if text.expressions.len() > 1
                         || shown.chars().count() > found.text.chars().count() =>
                 {
+                    let steps = shown.len() as u64 / COPIED_PER_STEP;
+                    let steps = usize::try_from(steps).unwrap_or(usize::MAX);
+                    engine.budget.step(steps).map_err(|error| *error)?;
                     let value = jinja::str(engine, &value)
                         .map_err(|error| failed(&error, Language::Jinja, &found.text))?;
                     Val::str(self.put_in(&shown, found, &value, Language::Jinja)?)

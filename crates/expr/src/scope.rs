@@ -170,7 +170,7 @@ pub struct Limits {
     pub bytes: u64,
     /// Nesting of expressions in the source and of calls and macros at run time.
     pub depth: usize,
-    /// Compiled texts kept for reuse.
+    /// Compiled texts kept for reuse; with 0 each text is compiled whenever it is used.
     pub cached: usize,
 }
 

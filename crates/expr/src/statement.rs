@@ -113,7 +113,9 @@ fn node(statement: &Value, scan: Scan<'_>, depth: usize) -> Node {
 
 /// A quick look before scanning.
 pub(crate) fn may_have_expressions(text: &str) -> bool {
-    text.contains("<%") || text.contains("{{") || text.contains("{%")
+    let pairs = text.as_bytes().windows(2);
+    let mut pairs = pairs.map(|pair| matches!(pair, b"<%" | b"{{" | b"{%"));
+    pairs.any(|is_open| is_open)
 }
 
 /// The expressions of `text` in the language that governs it, or `None` if it has none.
@@ -172,19 +174,33 @@ pub(crate) fn is_python_space(c: char) -> bool {
 }
 
 /// The shortest stretches from `open` to `close` on one line, left to right.
+///
+/// Takes one pass over the text, however many there are. Delimiters hold no line end.
 pub(crate) struct Sections<'a> {
-    rest: &'a str,
+    text: &'a str,
+    at: usize,
     open: &'static str,
     close: &'static str,
+    /// Where the first `close` from `at` on was found last.
+    close_at: usize,
 }
 
 impl<'a> Sections<'a> {
     pub(crate) fn new(text: &'a str, open: &'static str, close: &'static str) -> Sections<'a> {
         Sections {
-            rest: text,
+            text,
+            at: 0,
             open,
             close,
+            close_at: 0,
         }
+    }
+
+    fn first(&self, delimiter: &str, from: usize) -> Option<usize> {
+        let bytes = self.text.as_bytes().get(from..)?;
+        let found = bytes.windows(delimiter.len());
+        let mut found = found.map(|window| window == delimiter.as_bytes());
+        found.position(|is_it| is_it).map(|at| from + at)
     }
 }
 
@@ -193,18 +209,18 @@ impl<'a> Iterator for Sections<'a> {
 
     fn next(&mut self) -> Option<&'a str> {
         loop {
-            let start = self.rest.find(self.open)?;
-            let inner = &self.rest[start + self.open.len()..];
-            let line_end = inner.find('\n').unwrap_or(inner.len());
-            // `close` never holds a newline, so a match within the line lies wholly within it.
-            if let Some(end) = inner[..line_end].find(self.close) {
-                let end = start + self.open.len() + end + self.close.len();
-                let found = &self.rest[start..end];
-                self.rest = &self.rest[end..];
-                return Some(found);
+            let start = self.first(self.open, self.at)?;
+            let inner = start + self.open.len();
+            if self.close_at < inner {
+                self.close_at = self.first(self.close, inner)?;
             }
-            // No later opening on this line can be closed either.
-            self.rest = &inner[line_end..];
+            // What is opened before the last line end before `close` is not closed on its line.
+            if let Some(line_end) = self.text[inner..self.close_at].rfind('\n') {
+                self.at = inner + line_end;
+                continue;
+            }
+            self.at = self.close_at + self.close.len();
+            return Some(&self.text[start..self.at]);
         }
     }
 }

@@ -44,10 +44,27 @@ impl Variable {
 
 #[derive(Debug)]
 pub(crate) struct Call {
-    /// The name under which overloads are looked up, such as `where` or `#operator_+`.
-    pub(crate) name: Str,
+    pub(crate) name: Name,
     pub(crate) args: Vec<Argument>,
     pub(crate) form: Form,
+}
+
+/// The name under which overloads are looked up, such as `where` or `#operator_+`.
+#[derive(Debug)]
+pub(crate) enum Name {
+    Known(&'static str),
+    Written(Str),
+}
+
+impl std::ops::Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Name::Known(name) => name,
+            Name::Written(name) => name,
+        }
+    }
 }
 
 /// How the call was written.

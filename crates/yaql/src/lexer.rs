@@ -6,21 +6,21 @@ use squall_value::{Str, Value as Data};
 use crate::error::ParseError;
 
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Token {
+pub(crate) enum Token<'a> {
     Literal(Data),
-    Keyword(Str),
-    Variable(Str),
+    Keyword(&'a str),
+    Variable(&'a str),
     /// An identifier with its opening parenthesis.
-    Function(Str),
+    Function(&'a str),
     /// An operator or a bracket.
     Symbol(&'static str),
     End,
 }
 
-/// Longest first where one is the beginning of another.
-const SYMBOLS: [&str; 22] = [
-    "?.", "!=", ">=", "<=", "=~", "!~", "=>", "->", "+", "-", "*", "/", ".", "=", ">", "<", "[",
-    "]", "{", "}", "(", ")",
+/// Symbols of two characters, which win over those of one.
+const LONG_SYMBOLS: [&str; 8] = ["?.", "!=", ">=", "<=", "=~", "!~", "=>", "->"];
+const SYMBOLS: [&str; 15] = [
+    ".", "(", ")", "[", "]", "{", "}", ",", "=", ">", "<", "+", "-", "*", "/",
 ];
 
 /// Words that are operators.
@@ -30,8 +30,6 @@ pub(crate) struct Lexer<'a> {
     text: &'a str,
     /// Byte offset of the next token.
     at: usize,
-    /// Characters before `counted_bytes`, so that positions cost one pass in all.
-    counted: (usize, usize),
     /// Whether `=>` is a token.
     keyword_operator: bool,
 }
@@ -41,62 +39,62 @@ impl<'a> Lexer<'a> {
         Lexer {
             text,
             at: 0,
-            counted: (0, 0),
             keyword_operator,
         }
     }
 
-    fn position(&mut self, byte: usize) -> usize {
-        let (bytes, chars) = self.counted;
-        if byte >= bytes {
-            self.counted = (byte, chars + self.text[bytes..byte].chars().count());
-            self.counted.1
-        } else {
-            self.text[..byte].chars().count()
-        }
+    /// How many characters lie before a byte, which is what errors tell.
+    pub(crate) fn position(&self, byte: usize) -> usize {
+        self.text[..byte].chars().count()
     }
 
-    /// The next token, with the offset of its first character.
-    pub(crate) fn next(&mut self) -> Result<(Token, usize), ParseError> {
-        let rest = &self.text[self.at..];
-        let blank = rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\n']).len();
-        let start = self.at + blank;
-        let rest = &self.text[start..];
-        let position = self.position(start);
+    /// The next token, with the byte offset of its first character.
+    pub(crate) fn next(&mut self) -> Result<(Token<'a>, usize), ParseError> {
+        let text = self.text;
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+        let blank = text.as_bytes()[self.at..]
+            .iter()
+            .take_while(|b| is_blank(b));
+        let start = self.at + blank.count();
+        let rest = &text[start..];
         let Some(first) = rest.chars().next() else {
             self.at = start;
-            return Ok((Token::End, position));
+            return Ok((Token::End, start));
         };
         let scanned = match first {
             '$' => {
                 let length = 1 + word_length(&rest[1..]);
-                Some((Token::Variable(Str::from(&rest[..length])), length))
+                Some((Token::Variable(&rest[..length]), length))
             }
             '\'' | '"' | '`' => scan_string(rest, first),
             c if is_digit(c) => scan_number(rest),
             c if is_word(c) => scan_word(rest),
-            ',' => Some((Token::Symbol(","), 1)),
             _ => self.scan_symbol(rest),
         };
         match scanned {
             Some((token, length)) => {
                 self.at = start + length;
-                Ok((token, position))
+                Ok((token, start))
             }
-            None => Err(ParseError {
-                message: format!(
-                    "Lexical error: illegal character '{first}' at position {position}"
-                ),
-                position: Some(position),
-                lexical: true,
-            }),
+            None => {
+                let position = self.position(start);
+                Err(ParseError {
+                    message: format!(
+                        "Lexical error: illegal character '{first}' at position {position}"
+                    ),
+                    position: Some(position),
+                    lexical: true,
+                })
+            }
         }
     }
 
-    fn scan_symbol(&self, rest: &str) -> Option<(Token, usize)> {
-        SYMBOLS
-            .iter()
-            .filter(|symbol| self.keyword_operator || **symbol != "=>")
+    fn scan_symbol(&self, rest: &'a str) -> Option<(Token<'a>, usize)> {
+        let long = LONG_SYMBOLS.iter().filter(|symbol| {
+            rest.as_bytes().get(1) == symbol.as_bytes().get(1)
+                && (self.keyword_operator || **symbol != "=>")
+        });
+        long.chain(&SYMBOLS)
             .find(|symbol| rest.starts_with(**symbol))
             .map(|symbol| (Token::Symbol(symbol), symbol.len()))
     }
@@ -140,7 +138,7 @@ fn word_length(text: &str) -> usize {
     text.find(|c| !is_word(c)).unwrap_or(text.len())
 }
 
-fn scan_number(rest: &str) -> Option<(Token, usize)> {
+fn scan_number(rest: &str) -> Option<(Token<'_>, usize)> {
     let digits = |text: &str| text.find(|c| !is_digit(c)).unwrap_or(text.len());
     let whole = digits(rest);
     let ends_word = |length: usize| !rest[length..].starts_with(is_word);
@@ -172,11 +170,11 @@ fn to_ascii_digits(text: &str) -> String {
         .collect()
 }
 
-fn scan_word(rest: &str) -> Option<(Token, usize)> {
+fn scan_word(rest: &str) -> Option<(Token<'_>, usize)> {
     let length = word_length(rest);
     let word = &rest[..length];
     if rest[length..].starts_with('(') {
-        return Some((Token::Function(Str::from(word)), length + 1));
+        return Some((Token::Function(word), length + 1));
     }
     if word.starts_with("__") {
         return None;
@@ -187,13 +185,13 @@ fn scan_word(rest: &str) -> Option<(Token, usize)> {
         "null" => Token::Literal(Data::Null),
         _ => match WORD_OPERATORS.iter().find(|operator| **operator == word) {
             Some(operator) => Token::Symbol(operator),
-            None => Token::Keyword(Str::from(word)),
+            None => Token::Keyword(word),
         },
     };
     Some((token, length))
 }
 
-fn scan_string(rest: &str, quote: char) -> Option<(Token, usize)> {
+fn scan_string(rest: &str, quote: char) -> Option<(Token<'_>, usize)> {
     let mut chars = rest.char_indices().skip(1);
     let mut escaped = false;
     while let Some((at, c)) = chars.next() {

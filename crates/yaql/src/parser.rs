@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use squall_value::{Str, Value as Data, python};
 
-use crate::ast::{Argument, Call, Expr, Form, Operator, Variable};
+use crate::ast::{Argument, Call, Expr, Form, Name, Operator, Variable};
 use crate::error::ParseError;
 use crate::lexer::{Lexer, Token};
 
@@ -22,12 +22,12 @@ pub(crate) struct Grammar {
 /// Parses a whole text.
 pub(crate) fn parse(text: &str, grammar: Grammar) -> Result<Arc<Expr>, ParseError> {
     let mut lexer = Lexer::new(text, grammar.keyword_operator);
-    let (token, position) = lexer.next()?;
+    let (token, start) = lexer.next()?;
     let mut parser = Parser {
         text,
         lexer,
         token,
-        position,
+        start,
         grammar,
         depth: 0,
     };
@@ -41,14 +41,15 @@ pub(crate) fn parse(text: &str, grammar: Grammar) -> Result<Arc<Expr>, ParseErro
 struct Parser<'a> {
     text: &'a str,
     lexer: Lexer<'a>,
-    token: Token,
-    position: usize,
+    token: Token<'a>,
+    /// The byte offset of `token`.
+    start: usize,
     grammar: Grammar,
     depth: usize,
 }
 
 /// An operator between two values: how tightly it binds, and whether to the right.
-fn binary(token: &Token) -> Option<(Operator, u8, bool)> {
+fn binary(token: &Token<'_>) -> Option<(Operator, u8, bool)> {
     use Operator as O;
     let Token::Symbol(symbol) = token else {
         return None;
@@ -84,10 +85,10 @@ const NOT_BINDING: u8 = 5;
 /// A node and the depth of its tree.
 type Node = (Arc<Expr>, usize);
 
-impl Parser<'_> {
-    fn advance(&mut self) -> Result<Token, ParseError> {
-        let (token, position) = self.lexer.next()?;
-        self.position = position;
+impl<'a> Parser<'a> {
+    fn advance(&mut self) -> Result<Token<'a>, ParseError> {
+        let (token, start) = self.lexer.next()?;
+        self.start = start;
         Ok(std::mem::replace(&mut self.token, token))
     }
 
@@ -113,27 +114,29 @@ impl Parser<'_> {
             }
             Token::Literal(value) => python::str(value),
             Token::Keyword(text) | Token::Variable(text) | Token::Function(text) => {
-                text.to_string()
+                (*text).to_owned()
             }
             Token::Symbol(symbol) => (*symbol).to_owned(),
         };
+        let position = self.lexer.position(self.start);
         ParseError {
             message: format!(
-                "Parse error: unexpected '{found}' at position {} of expression '{}'",
-                self.position, self.text
+                "Parse error: unexpected '{found}' at position {position} of expression '{}'",
+                self.text
             ),
-            position: Some(self.position),
+            position: Some(position),
             lexical: false,
         }
     }
 
     fn too_deep(&self) -> ParseError {
+        let position = self.lexer.position(self.start);
         ParseError {
             message: format!(
-                "Parse error: expression nests deeper than {} levels at position {}",
-                self.grammar.depth_max, self.position
+                "Parse error: expression nests deeper than {} levels at position {position}",
+                self.grammar.depth_max
             ),
-            position: Some(self.position),
+            position: Some(position),
             lexical: false,
         }
     }
@@ -145,14 +148,14 @@ impl Parser<'_> {
         Ok((Arc::new(expr), depth_below + 1))
     }
 
-    fn operator(&self, operator: Operator, operands: Vec<Node>) -> Result<Node, ParseError> {
-        let depth = operands.iter().map(|node| node.1).max().unwrap_or(0);
-        let call = Call {
-            name: Str::from(operator.function_name()),
-            args: operands.into_iter().map(|node| Some(node.0)).collect(),
-            form: Form::Operator(operator),
-        };
-        self.node(Expr::Call(call), depth)
+    fn operator(
+        &self,
+        operator: Operator,
+        args: Vec<Argument>,
+        depth: usize,
+    ) -> Result<Node, ParseError> {
+        let name = Name::Known(operator.function_name());
+        self.call(name, args, Form::Operator(operator), depth)
     }
 
     fn expression(&mut self, binding_min: u8) -> Result<Node, ParseError> {
@@ -167,7 +170,7 @@ impl Parser<'_> {
                 let (mut args, depth) = self.arguments(")")?;
                 let depth = depth.max(left.1);
                 args.insert(0, Some(left.0));
-                left = self.call("#call", args, Form::Function, depth)?;
+                left = self.call(Name::Known("#call"), args, Form::Function, depth)?;
                 continue;
             }
             if self.at("[") && INDEX_BINDING >= binding_min {
@@ -175,14 +178,15 @@ impl Parser<'_> {
                 let (mut args, depth) = self.arguments("]")?;
                 let depth = depth.max(left.1);
                 args.insert(0, Some(left.0));
-                left = self.call("#indexer", args, Form::Index, depth)?;
+                left = self.call(Name::Known("#indexer"), args, Form::Index, depth)?;
                 continue;
             }
             match binary(&self.token) {
                 Some((operator, binding, to_right)) if binding >= binding_min => {
                     self.advance()?;
                     let right = self.expression(if to_right { binding } else { binding + 1 })?;
-                    left = self.operator(operator, vec![left, right])?;
+                    let args = vec![Some(left.0), Some(right.0)];
+                    left = self.operator(operator, args, left.1.max(right.1))?;
                 }
                 _ => break,
             }
@@ -193,16 +197,12 @@ impl Parser<'_> {
 
     fn call(
         &self,
-        name: &str,
+        name: Name,
         args: Vec<Argument>,
         form: Form,
         depth: usize,
     ) -> Result<Node, ParseError> {
-        let call = Call {
-            name: Str::from(name),
-            args,
-            form,
-        };
+        let call = Call { name, args, form };
         self.node(Expr::Call(call), depth)
     }
 
@@ -218,25 +218,25 @@ impl Parser<'_> {
         if let Some((operator, binding)) = unary {
             self.advance()?;
             let operand = self.expression(binding)?;
-            return self.operator(operator, vec![operand]);
+            return self.operator(operator, vec![Some(operand.0)], operand.1);
         }
         match self.advance()? {
             Token::Literal(value) => self.node(Expr::Literal(value), 0),
-            Token::Keyword(word) => self.node(Expr::Keyword(word), 0),
-            Token::Variable(name) => self.node(Expr::Variable(Variable::new(&name)), 0),
+            Token::Keyword(word) => self.node(Expr::Keyword(Str::from(word)), 0),
+            Token::Variable(name) => self.node(Expr::Variable(Variable::new(name)), 0),
             Token::Function(name) => {
                 let (args, depth) = self.arguments(")")?;
                 // A trailing underscore is not part of a function's name.
-                let name = name.trim_end_matches('_');
-                self.call(name, args, Form::Function, depth)
+                let name = Str::from(name.trim_end_matches('_'));
+                self.call(Name::Written(name), args, Form::Function, depth)
             }
             Token::Symbol("[") => {
                 let (args, depth) = self.arguments("]")?;
-                self.call("#list", args, Form::List, depth)
+                self.call(Name::Known("#list"), args, Form::List, depth)
             }
             Token::Symbol("{") => {
                 let (args, depth) = self.arguments("}")?;
-                self.call("#map", args, Form::Map, depth)
+                self.call(Name::Known("#map"), args, Form::Map, depth)
             }
             _ => {
                 let (inner, depth) = self.expression(0)?;

@@ -135,10 +135,16 @@ impl<'r> Request<'r> {
 }
 
 /// Finds the function that is meant, evaluates the arguments and calls it.
-pub(crate) fn call(ev: &mut Evaluation<'_>, request: Request<'_>) -> Result<Value, Error> {
+pub(crate) fn call(ev: &mut Evaluation<'_>, mut request: Request<'_>) -> Result<Value, Error> {
     let library = ev.library();
+    let is_method = request.receiver.is_some();
+    if (is_method || !ev.has_definitions())
+        && let Some(function) = library.only(request.name, is_method)
+    {
+        return call_only(ev, request, function);
+    }
     let mut layers: Vec<Vec<Candidate<'_>>> = Vec::new();
-    if request.receiver.is_none() && ev.has_definitions() {
+    if !is_method && ev.has_definitions() {
         let defined = request.context.defined(request.name);
         layers.extend(
             defined
@@ -146,7 +152,7 @@ pub(crate) fn call(ev: &mut Evaluation<'_>, request: Request<'_>) -> Result<Valu
                 .map(|layer| layer.into_iter().map(Candidate::Defined).collect()),
         );
     }
-    library.collect(request.name, request.receiver.is_some(), &mut layers);
+    library.collect(request.name, is_method, &mut layers);
     if layers.is_empty() {
         return Err(match request.receiver_text() {
             None => Error::unknown_function(request.name),
@@ -161,40 +167,70 @@ pub(crate) fn call(ev: &mut Evaluation<'_>, request: Request<'_>) -> Result<Valu
     {
         return Err(request.ambiguous());
     }
-    let mut args = translate(&request, takes_rules)?;
+    let mut args = translate(&mut request, takes_rules)?;
     let (fitting, lazy) = fit(ev, &request, &args, &layers)?;
     evaluate(ev, &mut args, &lazy, request.context)?;
     let (candidate, mapping) = choose(ev, &request, &args, fitting)?;
     match candidate {
         Candidate::Defined(lambda) => call_defined(ev, lambda, &args),
-        Candidate::Library(function) => {
-            let mut call = bind(ev, function, &mapping, args, request.context)?;
-            match &function.body {
-                Body::Native(body) => body(&mut call),
-                Body::Host(id) => {
-                    let host = call.ev.host();
-                    host.call(*id, &mut call)
-                }
-            }
+        Candidate::Library(function) => run(ev, function, &mapping, args, request.context),
+    }
+}
+
+/// As [`call`], where one function has the name.
+fn call_only(
+    ev: &mut Evaluation<'_>,
+    mut request: Request<'_>,
+    function: &Function,
+) -> Result<Value, Error> {
+    let signature = &function.signature;
+    let mut args = translate(&mut request, signature.takes_rules)?;
+    let mapping = map(ev, signature, &args).ok_or_else(|| request.no_match())?;
+    let parameters = mapping.parameters(signature, &args);
+    let is_lazy = |parameter: &Option<&Parameter>| parameter.is_some_and(|p| p.kind.is_lazy());
+    let lazy: Vec<bool> = parameters.iter().map(is_lazy).collect();
+    evaluate(ev, &mut args, &lazy, request.context)?;
+    if !all_fit(ev, &parameters, &args) {
+        return Err(request.no_match());
+    }
+    run(ev, function, &mapping, args, request.context)
+}
+
+fn run(
+    ev: &mut Evaluation<'_>,
+    function: &Function,
+    mapping: &Mapping,
+    args: Arguments,
+    context: &Context,
+) -> Result<Value, Error> {
+    let mut call = bind(ev, function, mapping, args, context)?;
+    match &function.body {
+        Body::Native(body) => body(&mut call),
+        Body::Host(id) => {
+            let host = call.ev.host();
+            host.call(*id, &mut call)
         }
     }
 }
 
 /// Turns `name => value` arguments into keyword arguments, unless the function takes rules.
-fn translate(request: &Request<'_>, takes_rules: bool) -> Result<Arguments, Error> {
-    if takes_rules {
-        return match request.named.first() {
-            Some((name, _)) => Err(Error::argument(name)),
-            None => Ok(Arguments {
-                positional: request.positional.clone(),
-                named: Vec::new(),
-            }),
-        };
+fn translate(request: &mut Request<'_>, takes_rules: bool) -> Result<Arguments, Error> {
+    let given = std::mem::take(&mut request.positional);
+    if takes_rules && let Some((name, _)) = request.named.first() {
+        return Err(Error::argument(name));
     }
-    let mut positional = Vec::with_capacity(request.positional.len());
+    let is_rule =
+        |input: &Input| matches!(input, Input::Expr(expr) if matches!(**expr, Expr::Rule(..)));
+    if takes_rules || (request.named.is_empty() && !given.iter().any(is_rule)) {
+        return Ok(Arguments {
+            positional: given,
+            named: Vec::new(),
+        });
+    }
+    let mut positional = Vec::with_capacity(given.len());
     let mut named: Vec<(Str, Input)> = Vec::new();
-    for input in &request.positional {
-        match input {
+    for input in given {
+        match &input {
             Input::Expr(expr) => match &**expr {
                 Expr::Rule(key, value) => match &**key {
                     Expr::Keyword(name) => {
@@ -204,9 +240,9 @@ fn translate(request: &Request<'_>, takes_rules: bool) -> Result<Arguments, Erro
                     }
                     _ => return Err(Error::mapping_translation()),
                 },
-                _ => positional.push(input.clone()),
+                _ => positional.push(input),
             },
-            _ => positional.push(input.clone()),
+            _ => positional.push(input),
         }
     }
     for (name, input) in &request.named {
@@ -348,15 +384,7 @@ fn choose<'a>(
         let mut winner: Option<(Candidate<'a>, Mapping)> = None;
         for (candidate, mapping) in layer {
             let parameters = mapping.parameters(candidate.signature(), args);
-            let inputs = args
-                .positional
-                .iter()
-                .chain(args.named.iter().map(|(_, input)| input));
-            let fits = parameters
-                .iter()
-                .zip(inputs)
-                .all(|(parameter, input)| parameter.is_none_or(|p| may_accept(ev, p, input)));
-            if !fits {
+            if !all_fit(ev, &parameters, args) {
                 continue;
             }
             if let Some((best, best_mapping)) = &winner {
@@ -375,6 +403,13 @@ fn choose<'a>(
         }
     }
     Err(request.no_match())
+}
+
+/// Whether each argument is one that the parameter over it takes.
+fn all_fit(ev: &Evaluation<'_>, parameters: &[Option<&Parameter>], args: &Arguments) -> bool {
+    let named = args.named.iter().map(|(_, input)| input);
+    let mut pairs = parameters.iter().zip(args.positional.iter().chain(named));
+    pairs.all(|(parameter, input)| parameter.is_none_or(|p| may_accept(ev, p, input)))
 }
 
 fn is_narrower(left: &[Option<&Parameter>], right: &[Option<&Parameter>]) -> bool {

@@ -2,7 +2,8 @@
 //!
 //! Installs YAQL and Jinja2 from PyPI into a virtual environment that lasts as long as the run, times
 //! `crates/expr/examples/bench.rs` and a Python driver of the same expressions one after the other,
-//! and prints both columns with their ratio. Needs `python3` with `venv` and a network.
+//! and prints both columns with their ratio. Both sides take CPU time, so that a busy machine costs
+//! neither of them more than the other. Needs `python3` with `venv` and a network.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -38,14 +39,34 @@ pub(crate) fn run(root: &Path) -> Result<bool> {
     std::fs::write(&driver, DRIVER).context("writing the Python driver failed")?;
 
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut bench = Command::new(cargo);
+    let mut bench = Command::new(&cargo);
     bench
         .current_dir(root)
         .args(["run", "--quiet", "--release"]);
+    // Built before it is timed: the compiler would still be warm in the caches.
+    let mut build = Command::new(&cargo);
+    build
+        .current_dir(root)
+        .args(["build", "--quiet", "--release"]);
+    output(build.args(["--package", "squall-expr", "--example", "bench"]))?;
+    let before = load();
     let ours = output(bench.args(["--package", "squall-expr", "--example", "bench"]))?;
     let theirs = output(Command::new(&python).arg(&driver))?;
-    print_table(&ours, &theirs);
+    let versions = theirs.lines().next().unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    println!("Beside {versions}; CPU time of one evaluation, best of five rounds.");
+    println!(
+        "{cores} cores, load {before} before and {} after.\n",
+        load()
+    );
+    print_table(&ours, &theirs)?;
     Ok(true)
+}
+
+/// How many processes wanted to run within the last minute.
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or("unknown").to_owned()
 }
 
 /// What a command prints; its complaints when it fails.
@@ -61,7 +82,7 @@ fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(done.stdout).with_context(|| format!("`{name}` printed what is no text"))
 }
 
-fn print_table(ours: &str, theirs: &str) {
+fn print_table(ours: &str, theirs: &str) -> Result<()> {
     // Ours are `name  1.234 µs`, theirs `name<tab>seconds`.
     let ours: HashMap<&str, f64> = ours
         .lines()
@@ -76,14 +97,29 @@ fn print_table(ours: &str, theirs: &str) {
             continue;
         };
         let (Ok(seconds), Some(micros)) = (seconds.parse::<f64>(), ours.get(name)) else {
-            println!("| `{name}` | – | – | – |");
-            continue;
+            bail!("the reference was timed on `{name}`, we were not");
         };
         let reference = seconds * 1e6;
-        println!(
-            "| `{}` | {micros:.2} | {reference:.1} | {:.0} |",
-            name.replace('|', "\\|"),
-            reference / micros
-        );
+        let ratio = reference / micros;
+        let digits = usize::from(ratio < 10.0);
+        let shown = shown(name);
+        println!("| {shown} | {micros:.2} | {reference:.1} | {ratio:.digits$} |");
+    }
+    Ok(())
+}
+
+/// The name of a measurement as a cell of the table.
+fn shown(name: &str) -> String {
+    if name.ends_with("(parsed each time)") {
+        return "the same, parsed each time".to_owned();
+    }
+    let items = if name.contains("vms") {
+        ", 1,000 items"
+    } else {
+        ""
+    };
+    match name.starts_with(['<', '{']) {
+        true => format!("`{}`{items}", name.replace('|', "\\|")),
+        false => name.to_owned(),
     }
 }

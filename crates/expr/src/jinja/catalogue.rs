@@ -273,7 +273,7 @@ fn to_json_string(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
         None => (",".into(), ": ".into()),
         Some(Val::None) => (", ".into(), ": ".into()),
         Some(separators) => {
-            let parts = lookup::elements(&separators, &engine.budget)?;
+            let parts = lookup::elements(&separators, engine)?;
             let [item, key] = parts.as_slice() else {
                 return Err(value_error("separators must be a pair of texts"));
             };
@@ -625,7 +625,7 @@ fn zip(engine: &Engine<'_>, args: Bound) -> Res<Val> {
     let pad = pad.map_or(Val::None, |(_, value)| value);
     let lists = lists
         .iter()
-        .map(|list| lookup::elements(list, &engine.budget))
+        .map(|list| lookup::elements(list, engine))
         .collect::<Res<Vec<_>>>()?;
     let length = lists.iter().map(Vec::len).max().unwrap_or(0);
     engine.budget.elements(length.saturating_mul(lists.len()))?;

@@ -56,7 +56,7 @@ fn plain_at(engine: &Engine<'_>, value: &Val, depth: usize) -> Res<Value> {
         },
         Val::Tuple(tuple) => list_of(engine, &tuple.items, depth)?,
         Val::Set(_) | Val::Range(_) | Val::Iter(_) | Val::View(..) => {
-            list_of(engine, &lookup::elements(value, &engine.budget)?, depth)?
+            list_of(engine, &lookup::elements(value, engine)?, depth)?
         }
         Val::Date(_) | Val::Moment(_) => Value::from(dates::iso(value)),
         other => Value::String(engine.text(other)?),
@@ -279,7 +279,7 @@ fn yaml_node(engine: &Engine<'_>, node: &squall_yaml::Node) -> Res<Val> {
 pub(super) fn settled(engine: &Engine<'_>, value: Val) -> Res<Val> {
     match &value {
         Val::Iter(iter) if iter.kind == "generator" => {
-            Ok(Val::list(lookup::elements(&value, &engine.budget)?))
+            Ok(Val::list(lookup::elements(&value, engine)?))
         }
         _ => Ok(value),
     }

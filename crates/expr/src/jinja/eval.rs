@@ -114,7 +114,7 @@ impl<'a> Engine<'a> {
     }
 
     /// One step of work.
-    fn step(&self) -> Res<()> {
+    pub(super) fn step(&self) -> Res<()> {
         self.budget.step(1)?;
         if self.budget.steps.get() < self.next_clock.get() {
             self.next_clock
@@ -349,14 +349,13 @@ impl<'a> Engine<'a> {
                 }
             },
             Target::Tuple(targets) => {
-                let items =
-                    lookup::elements(&value, &self.budget).map_err(|error| match value {
-                        Val::Undefined(_) => error,
-                        ref other => type_error(format!(
-                            "cannot unpack non-iterable {} object",
-                            other.type_name()
-                        )),
-                    })?;
+                let items = lookup::elements(&value, self).map_err(|error| match value {
+                    Val::Undefined(_) => error,
+                    ref other => type_error(format!(
+                        "cannot unpack non-iterable {} object",
+                        other.type_name()
+                    )),
+                })?;
                 if items.len() > targets.len() {
                     return Err(value_error(format!(
                         "too many values to unpack (expected {})",
@@ -391,7 +390,7 @@ impl<'a> Engine<'a> {
         depth: usize,
         out: &mut String,
     ) -> Res<()> {
-        let mut items = lookup::elements(items, &self.budget)?;
+        let mut items = lookup::elements(items, self)?;
         if let Some(test) = &node.test {
             let mut kept = Vec::new();
             for item in items {
@@ -540,7 +539,7 @@ impl<'a> Engine<'a> {
                 let mut left = self.expr(first, scope)?;
                 for (operator, operand) in rest {
                     let right = self.expr(operand, scope)?;
-                    if !ops::compare(*operator, &left, &right)? {
+                    if !ops::compare(self, *operator, &left, &right)? {
                         return Ok(Val::Bool(false));
                     }
                     left = right;
@@ -743,7 +742,7 @@ impl<'a> Engine<'a> {
         }
         if let Some(star) = &args.star {
             let star = self.expr(star, scope)?;
-            positional.extend(lookup::elements(&star, &self.budget)?);
+            positional.extend(lookup::elements(&star, self)?);
         }
         if let Some(star_star) = &args.star_star {
             match self.expr(star_star, scope)? {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use num_traits::ToPrimitive;
 use squall_value::Str;
 
+use super::eval::Engine;
 use super::objects::Method;
 use super::text;
 use super::value::{Key, Missing, Val, ViewKind};
@@ -318,7 +319,8 @@ pub(super) fn indices(
 /// # Errors
 ///
 /// `TypeError` if it has none; that of a missing value in strict mode.
-pub(super) fn elements(value: &Val, budget: &super::value::Budget) -> Res<Vec<Val>> {
+pub(super) fn elements(value: &Val, engine: &Engine<'_>) -> Res<Vec<Val>> {
+    let budget = &engine.budget;
     let items = match value {
         Val::List(list) => list.to_vec(),
         Val::Tuple(tuple) => tuple.items.clone(),
@@ -340,7 +342,14 @@ pub(super) fn elements(value: &Val, budget: &super::value::Budget) -> Res<Vec<Va
                 .filter_map(|at| range.get(at).map(Val::Int))
                 .collect());
         }
-        Val::Iter(iter) => iter.items.borrow_mut().drain(..).collect(),
+        Val::Iter(iter) => {
+            let mut items = Vec::new();
+            while let Some(item) = iter.next(engine)? {
+                budget.bytes(16)?;
+                items.push(item);
+            }
+            return Ok(items);
+        }
         Val::Undefined(missing) if missing.is_lenient => Vec::new(),
         Val::Undefined(missing) => return Err(missing.error()),
         Val::Loop(state) => state.rest(),

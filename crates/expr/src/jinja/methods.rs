@@ -251,7 +251,7 @@ fn list_copy(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
 
 fn list_extend(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     let list = own_list(args.required(0))?;
-    let more = lookup::elements(&args.required(1), &engine.budget)?;
+    let more = lookup::elements(&args.required(1), engine)?;
     for item in &more {
         engine.note_held(&Val::List(std::rc::Rc::clone(&list)), item);
     }
@@ -329,7 +329,7 @@ fn list_sort(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
 }
 
 fn sequence_count(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
-    let items = lookup::elements(&args.required(0), &engine.budget)?;
+    let items = lookup::elements(&args.required(0), engine)?;
     let wanted = args.required(1);
     let mut count = 0;
     for item in &items {
@@ -340,7 +340,7 @@ fn sequence_count(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
 
 fn sequence_index(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     let target = args.required(0);
-    let items = lookup::elements(&target, &engine.budget)?;
+    let items = lookup::elements(&target, engine)?;
     let wanted = args.required(1);
     let bound = |value: Option<Val>, default: usize| -> Res<usize> {
         value.map_or(Ok(default), |value| {
@@ -373,7 +373,7 @@ fn dict_copy(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
 }
 
 fn dict_fromkeys(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
-    let keys = lookup::elements(&args.required(1), &engine.budget)?;
+    let keys = lookup::elements(&args.required(1), engine)?;
     let value = args.required(2);
     let mut entries = Entries::default();
     for key in keys {
@@ -468,8 +468,8 @@ pub(super) fn pairs(value: &Val, engine: &Engine<'_>) -> Res<Vec<(Key, Val)>> {
             .collect());
     }
     let mut entries = Vec::new();
-    for (index, pair) in lookup::elements(value, &engine.budget)?.iter().enumerate() {
-        let pair = lookup::elements(pair, &engine.budget).map_err(|_| {
+    for (index, pair) in lookup::elements(value, engine)?.iter().enumerate() {
+        let pair = lookup::elements(pair, engine).map_err(|_| {
             type_error(format!(
                 "cannot convert dictionary update sequence element #{index} to a sequence"
             ))

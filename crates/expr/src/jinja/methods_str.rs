@@ -635,7 +635,7 @@ pub(super) fn replaced(
 
 fn join(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     let separator = text(&args.required(0))?;
-    let items = lookup::elements(&args.required(1), &engine.budget)?;
+    let items = lookup::elements(&args.required(1), engine)?;
     let mut out = String::new();
     for (index, item) in items.iter().enumerate() {
         if index > 0 {

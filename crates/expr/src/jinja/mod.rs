@@ -13,6 +13,7 @@ mod coverage;
 mod dates;
 mod eval;
 mod filters;
+mod generator;
 mod lexer;
 mod lookup;
 mod meta;

@@ -7,6 +7,7 @@ use num_bigint::{BigInt, Sign};
 use num_traits::{FromPrimitive, Signed, ToPrimitive, Zero};
 
 use super::ast::{BinOp, CmpOp};
+use super::eval::Engine;
 use super::percent;
 use super::text;
 use super::value::{Budget, Key, Val};
@@ -603,7 +604,7 @@ fn order_at(left: &Val, right: &Val, operator: &str, depth: usize) -> Res<Option
 }
 
 /// `left operator right` for the comparing operators.
-pub(super) fn compare(operator: CmpOp, left: &Val, right: &Val) -> Res<bool> {
+pub(super) fn compare(engine: &Engine<'_>, operator: CmpOp, left: &Val, right: &Val) -> Res<bool> {
     Ok(match operator {
         CmpOp::Eq => equals(left, right)?,
         CmpOp::Ne => !equals(left, right)?,
@@ -617,13 +618,13 @@ pub(super) fn compare(operator: CmpOp, left: &Val, right: &Val) -> Res<bool> {
             order(left, right, ">=")?,
             Some(Ordering::Greater | Ordering::Equal)
         ),
-        CmpOp::In => contains(right, left)?,
-        CmpOp::NotIn => !contains(right, left)?,
+        CmpOp::In => contains(engine, right, left)?,
+        CmpOp::NotIn => !contains(engine, right, left)?,
     })
 }
 
 /// `item in container`.
-pub(super) fn contains(container: &Val, item: &Val) -> Res<bool> {
+pub(super) fn contains(engine: &Engine<'_>, container: &Val, item: &Val) -> Res<bool> {
     let among = |items: &mut dyn Iterator<Item = Val>| -> Res<bool> {
         for candidate in items {
             if is_same(&candidate, item) || equals(&candidate, item)? {
@@ -656,14 +657,14 @@ pub(super) fn contains(container: &Val, item: &Val) -> Res<bool> {
             }
             _ => among(&mut (0..range.len()).filter_map(|at| range.get(at).map(Val::Int))),
         },
-        Val::Iter(iter) => loop {
-            let Some(candidate) = iter.items.borrow_mut().pop_front() else {
-                return Ok(false);
-            };
-            if equals(&candidate, item)? {
-                return Ok(true);
+        Val::Iter(iter) => {
+            while let Some(candidate) = iter.next(engine)? {
+                if is_same(&candidate, item) || equals(&candidate, item)? {
+                    return Ok(true);
+                }
             }
-        },
+            Ok(false)
+        }
         Val::Undefined(missing) if missing.is_lenient => Ok(false),
         Val::Undefined(missing) => Err(missing.error()),
         other => Err(type_error(format!(

@@ -115,6 +115,16 @@ impl Bound {
     pub(crate) fn optional(&mut self, index: usize) -> Option<Val> {
         self.values.get_mut(index).and_then(Option::take)
     }
+
+    /// All arguments that are left.
+    pub(super) fn into_values(self) -> impl Iterator<Item = Val> {
+        let keywords = self.keywords.into_iter().map(|(_, value)| value);
+        self.values
+            .into_iter()
+            .flatten()
+            .chain(self.rest)
+            .chain(keywords)
+    }
 }
 
 /// Gives each parameter its argument, with Python's messages for what does not fit.

@@ -153,21 +153,21 @@ pub(super) const ALL: &[Callable] = &[
             Ok(Val::Bool(ops::is_same(&value, &other)))
         },
     ),
-    compared("eq", "eq", |_, a| compare(a, CmpOp::Eq)),
-    compared("equalto", "eq", |_, a| compare(a, CmpOp::Eq)),
-    compared("==", "eq", |_, a| compare(a, CmpOp::Eq)),
-    compared("ne", "ne", |_, a| compare(a, CmpOp::Ne)),
-    compared("!=", "ne", |_, a| compare(a, CmpOp::Ne)),
-    compared("gt", "gt", |_, a| compare(a, CmpOp::Gt)),
-    compared("greaterthan", "gt", |_, a| compare(a, CmpOp::Gt)),
-    compared(">", "gt", |_, a| compare(a, CmpOp::Gt)),
-    compared("ge", "ge", |_, a| compare(a, CmpOp::Ge)),
-    compared(">=", "ge", |_, a| compare(a, CmpOp::Ge)),
-    compared("lt", "lt", |_, a| compare(a, CmpOp::Lt)),
-    compared("lessthan", "lt", |_, a| compare(a, CmpOp::Lt)),
-    compared("<", "lt", |_, a| compare(a, CmpOp::Lt)),
-    compared("le", "le", |_, a| compare(a, CmpOp::Le)),
-    compared("<=", "le", |_, a| compare(a, CmpOp::Le)),
+    compared("eq", "eq", |e, a| compare(e, a, CmpOp::Eq)),
+    compared("equalto", "eq", |e, a| compare(e, a, CmpOp::Eq)),
+    compared("==", "eq", |e, a| compare(e, a, CmpOp::Eq)),
+    compared("ne", "ne", |e, a| compare(e, a, CmpOp::Ne)),
+    compared("!=", "ne", |e, a| compare(e, a, CmpOp::Ne)),
+    compared("gt", "gt", |e, a| compare(e, a, CmpOp::Gt)),
+    compared("greaterthan", "gt", |e, a| compare(e, a, CmpOp::Gt)),
+    compared(">", "gt", |e, a| compare(e, a, CmpOp::Gt)),
+    compared("ge", "ge", |e, a| compare(e, a, CmpOp::Ge)),
+    compared(">=", "ge", |e, a| compare(e, a, CmpOp::Ge)),
+    compared("lt", "lt", |e, a| compare(e, a, CmpOp::Lt)),
+    compared("lessthan", "lt", |e, a| compare(e, a, CmpOp::Lt)),
+    compared("<", "lt", |e, a| compare(e, a, CmpOp::Lt)),
+    compared("le", "le", |e, a| compare(e, a, CmpOp::Le)),
+    compared("<=", "le", |e, a| compare(e, a, CmpOp::Le)),
 ];
 
 /// StackStorm replaces the built-in test, which shows in the message about its arguments.
@@ -182,9 +182,9 @@ pub(super) const PLAIN_IN: &[Callable] = &[Callable::new(
 pub(super) const BUILTIN_IN: &[Callable] =
     &[Callable::new("in", "test_in", &["value", "seq"], 2, is_in)];
 
-fn is_in(_: &Engine<'_>, mut args: Bound) -> Res<Val> {
+fn is_in(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     let (item, container) = (args.required(0), args.required(1));
-    Ok(Val::Bool(ops::contains(&container, &item)?))
+    Ok(Val::Bool(ops::contains(engine, &container, &item)?))
 }
 
 fn parity(engine: &Engine<'_>, mut args: Bound, wanted: i64) -> Res<Val> {
@@ -193,7 +193,7 @@ fn parity(engine: &Engine<'_>, mut args: Bound, wanted: i64) -> Res<Val> {
     Ok(Val::Bool(ops::equals(&rest, &Val::Int(wanted))?))
 }
 
-fn compare(mut args: Bound, operator: CmpOp) -> Res<Val> {
+fn compare(engine: &Engine<'_>, mut args: Bound, operator: CmpOp) -> Res<Val> {
     let (left, right) = (args.required(0), args.required(1));
-    Ok(Val::Bool(ops::compare(operator, &left, &right)?))
+    Ok(Val::Bool(ops::compare(engine, operator, &left, &right)?))
 }

@@ -6,7 +6,6 @@
 //! that a change through one path is seen through all others, as in Python.
 
 use std::cell::{Cell, RefCell, RefMut};
-use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use indexmap::{Equivalent, IndexMap};
 use num_bigint::BigInt;
 use squall_value::{Str, Value};
 
+use super::generator::{Iter, Plan};
 use super::objects::{Cycler, Function, Joiner, LoopState, MacroValue, Method, Namespace};
 use crate::scope::KeyScope;
 
@@ -102,13 +102,6 @@ impl Range {
     }
 }
 
-/// Elements that are taken one by one and are gone then.
-pub(crate) struct Iter {
-    /// What Python calls it: `generator`, `list_reverseiterator` …
-    pub(crate) kind: &'static str,
-    pub(crate) items: RefCell<VecDeque<Val>>,
-}
-
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum ViewKind {
     Keys,
@@ -179,6 +172,22 @@ impl List {
             }
         }
         state.own().get(index).cloned()
+    }
+
+    /// Looks at an element that is still as it came, without handing it out.
+    pub(super) fn peek<T>(
+        &self,
+        index: usize,
+        look: impl FnOnce(&Value) -> Option<T>,
+    ) -> Option<T> {
+        match &*self.state.borrow() {
+            ListState::Shared(items, children)
+                if children.iter().all(|(known, _)| *known != index) =>
+            {
+                look(items.get(index)?)
+            }
+            _ => None,
+        }
     }
 
     /// The elements, to be changed.
@@ -430,7 +439,8 @@ impl Equivalent<Key> for StrKey<'_> {
     }
 }
 
-fn scalar(value: &Value) -> Option<Val> {
+/// A value that holds no others.
+pub(super) fn scalar(value: &Value) -> Option<Val> {
     Some(match value {
         Value::Null => Val::None,
         Value::Bool(truth) => Val::Bool(*truth),
@@ -485,15 +495,13 @@ impl Val {
         Val::Dict(Rc::new(Dict::new(entries)))
     }
 
-    pub(crate) fn generator(items: Vec<Val>) -> Val {
-        Val::iter("generator", items)
+    /// A generator that has done nothing yet.
+    pub(super) fn generator(plan: Plan) -> Val {
+        Val::Iter(Rc::new(Iter::lazy(plan)))
     }
 
     pub(crate) fn iter(kind: &'static str, items: Vec<Val>) -> Val {
-        Val::Iter(Rc::new(Iter {
-            kind,
-            items: RefCell::new(items.into()),
-        }))
+        Val::Iter(Rc::new(Iter::ready(kind, items)))
     }
 
     pub(crate) fn big(number: BigInt) -> Val {
@@ -641,12 +649,6 @@ impl Drop for Dict {
 impl Drop for Tuple {
     fn drop(&mut self) {
         drop_flat(self.items.drain(..));
-    }
-}
-
-impl Drop for Iter {
-    fn drop(&mut self) {
-        drop_flat(self.items.get_mut().drain(..));
     }
 }
 

@@ -38,6 +38,16 @@ pub enum Kind {
     Extension,
 }
 
+impl Kind {
+    fn is_callable(self, as_method: bool) -> bool {
+        match self {
+            Kind::Function => !as_method,
+            Kind::Method => as_method,
+            Kind::Extension => true,
+        }
+    }
+}
+
 /// What a function does.
 pub enum Body {
     /// Rust code.
@@ -168,6 +178,22 @@ impl Library {
         self.add(signature, Kind::Extension, body);
     }
 
+    /// The function called `name`, if there is one and no other.
+    pub(crate) fn only(&self, name: &str, as_method: bool) -> Option<&Function> {
+        let mut only = None;
+        let mut library = Some(self);
+        while let Some(layer) = library {
+            let functions = layer.functions.get(name).into_iter().flatten();
+            for function in functions.filter(|function| function.kind.is_callable(as_method)) {
+                if only.replace(function).is_some() {
+                    return None;
+                }
+            }
+            library = layer.parent.as_deref();
+        }
+        only
+    }
+
     /// Appends the layers of functions called `name`, inner first.
     pub(crate) fn collect<'a>(
         &'a self,
@@ -180,11 +206,7 @@ impl Library {
             if let Some(functions) = layer.functions.get(name) {
                 let wanted: Vec<Candidate<'a>> = functions
                     .iter()
-                    .filter(|function| match function.kind {
-                        Kind::Function => !as_method,
-                        Kind::Method => as_method,
-                        Kind::Extension => true,
-                    })
+                    .filter(|function| function.kind.is_callable(as_method))
                     .map(Candidate::Library)
                     .collect();
                 if !wanted.is_empty() {

@@ -222,13 +222,13 @@ fn urlencode(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
             .map(|(k, v)| Val::tuple(vec![k, v]))
             .collect(),
         Val::List(_) | Val::Tuple(_) | Val::View(..) | Val::Iter(_) => {
-            lookup::elements(&value, &engine.budget)?
+            lookup::elements(&value, engine)?
         }
         other => return Ok(Val::str(quoted(&engine.text(other)?, false))),
     };
     let mut parts = Vec::new();
     for pair in &pairs {
-        let pair = lookup::elements(pair, &engine.budget)?;
+        let pair = lookup::elements(pair, engine)?;
         let [key, value] = pair.as_slice() else {
             return Err(value_error("not enough values to unpack (expected 2)"));
         };

@@ -15,8 +15,9 @@ pub(super) use sequence::ALL as SEQUENCE;
 pub(super) use text::ALL as TEXT;
 
 use super::eval::Engine;
+use super::generator::Element;
 use super::registry::{Bound, Callable};
-use super::value::Val;
+use super::value::{self, Val};
 use super::{Res, lookup, ops, raised};
 
 type Call = fn(&Engine<'_>, Bound) -> Res<Val>;
@@ -36,7 +37,7 @@ fn flag(value: Option<Val>, default: bool) -> Res<bool> {
 }
 
 /// How a value is taken out of each element: `attribute='a.b.0'`.
-struct Getter {
+pub(super) struct Getter {
     parts: Vec<Val>,
     default: Option<Val>,
     ignores_case: bool,
@@ -63,6 +64,40 @@ impl Getter {
             default: None,
             ignores_case,
         }
+    }
+
+    /// As [`Getter::get`], without making a value of an element that is only looked into.
+    pub(super) fn of(&self, engine: &Engine<'_>, element: &Element) -> Res<Val> {
+        let found = match element {
+            Element::Value(value) => return self.get(engine, value),
+            Element::At(list, index) => list.peek(*index, |data| self.peek(data)),
+        };
+        match (found, element) {
+            (Some(value), _) if self.ignores_case => Ok(folded(value)),
+            (Some(value), _) => Ok(value),
+            (None, element) => self.get(engine, &element.peek()),
+        }
+    }
+
+    /// The value within data, if it is there and is one that can't be changed by whoever gets it.
+    fn peek(&self, data: &squall_value::Value) -> Option<Val> {
+        use squall_value::Value;
+        let mut data = data;
+        for part in &self.parts {
+            data = match (data, part) {
+                (Value::Dict(dict), Val::Str(key)) => dict.get(key)?,
+                (Value::List(items), Val::Int(index)) => {
+                    items.get(usize::try_from(*index).ok()?)?
+                }
+                _ => return None,
+            };
+        }
+        value::scalar(data)
+    }
+
+    /// The values that it holds.
+    pub(super) fn into_values(self) -> impl Iterator<Item = Val> {
+        self.parts.into_iter().chain(self.default)
     }
 
     fn get(&self, engine: &Engine<'_>, item: &Val) -> Res<Val> {

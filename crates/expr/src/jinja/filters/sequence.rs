@@ -5,8 +5,9 @@ use squall_value::Str;
 use super::{Getter, argument_error, flag, folded, simple, sorted};
 use crate::jinja::ast::BinOp;
 use crate::jinja::eval::Engine;
+use crate::jinja::generator::{Plan, Stage};
 use crate::jinja::methods::index_argument;
-use crate::jinja::registry::{self, Bound, CallArgs, Callable};
+use crate::jinja::registry::{Bound, Callable};
 use crate::jinja::value::{Key, Tuple, Val};
 use crate::jinja::{Res, lookup, ops, runtime_error, text, type_error};
 
@@ -72,7 +73,7 @@ pub(in crate::jinja) const ALL: &[Callable] = &[
             Val::Key(_) => Val::Str(e.text(&value)?),
             other => other,
         };
-        Ok(Val::list(lookup::elements(&value, &e.budget)?))
+        Ok(Val::list(lookup::elements(&value, e)?))
     }),
     Callable::new("map", "sync_do_map", &["value"], 1, map).variadic(),
     Callable::new(
@@ -90,20 +91,20 @@ pub(in crate::jinja) const ALL: &[Callable] = &[
         |e, a| extreme(e, a, std::cmp::Ordering::Less),
     ),
     simple("random", "do_random", random),
-    Callable::new("select", "sync_do_select", &["value"], 1, |e, a| {
-        select(e, a, true, false)
+    Callable::new("select", "sync_do_select", &["value"], 1, |_, a| {
+        select(a, |e, a| selection(e, a, true, false))
     })
     .variadic(),
-    Callable::new("reject", "sync_do_reject", &["value"], 1, |e, a| {
-        select(e, a, false, false)
+    Callable::new("reject", "sync_do_reject", &["value"], 1, |_, a| {
+        select(a, |e, a| selection(e, a, false, false))
     })
     .variadic(),
-    Callable::new("selectattr", "sync_do_selectattr", &["value"], 1, |e, a| {
-        select(e, a, true, true)
+    Callable::new("selectattr", "sync_do_selectattr", &["value"], 1, |_, a| {
+        select(a, |e, a| selection(e, a, true, true))
     })
     .variadic(),
-    Callable::new("rejectattr", "sync_do_rejectattr", &["value"], 1, |e, a| {
-        select(e, a, false, true)
+    Callable::new("rejectattr", "sync_do_rejectattr", &["value"], 1, |_, a| {
+        select(a, |e, a| selection(e, a, false, true))
     })
     .variadic(),
     simple("reverse", "do_reverse", reverse),
@@ -141,40 +142,62 @@ fn attr(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     lookup::python_attribute_or_undefined(&value, name, engine.is_strict)
 }
 
-fn count_argument(value: &Val) -> Res<usize> {
-    usize::try_from(index_argument(value)?)
-        .ok()
-        .filter(|count| *count > 0)
-        .ok_or_else(|| {
-            crate::jinja::arithmetic_error(
-                "ZeroDivisionError",
-                "integer division or modulo by zero",
-            )
-        })
+fn batch(_: &Engine<'_>, args: Bound) -> Res<Val> {
+    Ok(Val::generator(Plan::Whole(batches, args)))
 }
 
-fn batch(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
-    let items = lookup::elements(&args.required(0), &engine.budget)?;
-    let size = count_argument(&args.required(1))?;
+fn batches(engine: &Engine<'_>, mut args: Bound) -> Res<Vec<Val>> {
+    let items = lookup::elements(&args.required(0), engine)?;
+    let size = args.required(1);
     let fill = args.optional(2).filter(|fill| !matches!(fill, Val::None));
     let mut batches = Vec::new();
-    for chunk in items.chunks(size) {
-        let mut batch = chunk.to_vec();
-        if let Some(fill) = &fill {
+    let mut batch: Vec<Val> = Vec::new();
+    // A size that no length is equal to, such as a text, makes one batch.
+    let full = match &size {
+        Val::Int(_) | Val::Float(_) | Val::Bool(_) => (0..=items.len())
+            .find(|length| ops::equals(&Val::len_of(*length), &size).unwrap_or(false)),
+        _ => None,
+    };
+    for item in items {
+        if Some(batch.len()) == full {
+            engine.budget.elements(1)?;
+            batches.push(Val::list(std::mem::take(&mut batch)));
+        }
+        batch.push(item);
+    }
+    if !batch.is_empty() {
+        if let Some(fill) = &fill
+            && ops::order(&Val::len_of(batch.len()), &size, "<")? == Some(std::cmp::Ordering::Less)
+        {
+            let size = usize::try_from(index_argument(&size)?).unwrap_or(0);
             engine.budget.elements(size)?;
-            batch.resize(size, fill.clone());
+            batch.resize(size.max(batch.len()), fill.clone());
         }
         batches.push(Val::list(batch));
     }
-    Ok(Val::generator(batches))
+    Ok(batches)
 }
 
-fn slice(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
-    let items = lookup::elements(&args.required(0), &engine.budget)?;
-    let slices = count_argument(&args.required(1))?;
+fn slice(_: &Engine<'_>, args: Bound) -> Res<Val> {
+    Ok(Val::generator(Plan::Whole(slices, args)))
+}
+
+fn slices(engine: &Engine<'_>, mut args: Bound) -> Res<Vec<Val>> {
+    let items = lookup::elements(&args.required(0), engine)?;
+    let slices = index_argument(&args.required(1))?;
     let fill = args.optional(2).filter(|fill| !matches!(fill, Val::None));
+    if slices == 0 {
+        return Err(crate::jinja::arithmetic_error(
+            "ZeroDivisionError",
+            "integer division or modulo by zero",
+        ));
+    }
+    let slices = usize::try_from(slices).unwrap_or(0);
     engine.budget.elements(slices)?;
-    let (each, extra) = (items.len() / slices, items.len() % slices);
+    let (each, extra) = match slices {
+        0 => (0, 0),
+        slices => (items.len() / slices, items.len() % slices),
+    };
     let mut rest = items.as_slice();
     let mut out = Vec::with_capacity(slices);
     for index in 0..slices {
@@ -183,13 +206,12 @@ fn slice(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
         let mut part = part.to_vec();
         if let Some(fill) = &fill
             && index >= extra
-            && extra > 0
         {
             part.push(fill.clone());
         }
         out.push(Val::list(part));
     }
-    Ok(Val::generator(out))
+    Ok(out)
 }
 
 fn default(_: &Engine<'_>, mut args: Bound) -> Res<Val> {
@@ -241,8 +263,8 @@ fn first(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     let value = args.required(0);
     let found = match &value {
         Val::List(list) => list.get(0),
-        Val::Iter(iter) => iter.items.borrow_mut().pop_front(),
-        other => lookup::elements(other, &engine.budget)?.into_iter().next(),
+        Val::Iter(iter) => iter.next(engine)?,
+        other => lookup::elements(other, engine)?.into_iter().next(),
     };
     Ok(found
         .unwrap_or_else(|| Val::undefined("No first item, sequence was empty.", !engine.is_strict)))
@@ -258,14 +280,14 @@ fn last(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
                 value.type_name()
             )));
         }
-        other => lookup::elements(other, &engine.budget)?.pop(),
+        other => lookup::elements(other, engine)?.pop(),
     };
     Ok(found
         .unwrap_or_else(|| Val::undefined("No last item, sequence was empty.", !engine.is_strict)))
 }
 
 fn groupby(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
-    let items = lookup::elements(&args.required(0), &engine.budget)?;
+    let items = lookup::elements(&args.required(0), engine)?;
     let attribute = args.required(1);
     let default = args
         .optional(2)
@@ -297,16 +319,17 @@ fn groupby(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     Ok(Val::list(groups))
 }
 
-fn items(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
+fn items(_: &Engine<'_>, args: Bound) -> Res<Val> {
+    Ok(Val::generator(Plan::Whole(pairs, args)))
+}
+
+fn pairs(engine: &Engine<'_>, mut args: Bound) -> Res<Vec<Val>> {
     match args.required(0) {
-        Val::Undefined(_) => Ok(Val::generator(Vec::new())),
+        Val::Undefined(_) => Ok(Vec::new()),
         Val::Dict(dict) => {
             engine.budget.elements(dict.len())?;
-            let pairs = dict
-                .items()
-                .into_iter()
-                .map(|(k, v)| Val::tuple(vec![k, v]));
-            Ok(Val::generator(pairs.collect()))
+            let pairs = dict.items().into_iter();
+            Ok(pairs.map(|(k, v)| Val::tuple(vec![k, v])).collect())
         }
         _ => Err(type_error("Can only get item pairs from a mapping.")),
     }
@@ -318,7 +341,7 @@ fn join(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
         Val::Key(_) => Val::Str(engine.text(&value)?),
         other => other,
     };
-    let items = lookup::elements(&value, &engine.budget)?;
+    let items = lookup::elements(&value, engine)?;
     let separator = args
         .optional(1)
         .map_or(Ok(Str::from("")), |d| engine.text(&d))?;
@@ -361,12 +384,16 @@ fn take_keyword(args: &mut Bound, name: &str) -> Option<Val> {
     Some(args.keywords.remove(at).1)
 }
 
-fn map(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
-    let value = args.required(0);
-    let items = match &value {
-        Val::Undefined(missing) if missing.is_lenient => return Ok(Val::generator(Vec::new())),
-        other => lookup::elements(other, &engine.budget)?,
-    };
+fn map(_: &Engine<'_>, mut args: Bound) -> Res<Val> {
+    let source = args.required(0);
+    Ok(Val::generator(Plan::Each {
+        source,
+        arguments: args,
+        prepare: mapping,
+    }))
+}
+
+fn mapping(engine: &Engine<'_>, mut args: Bound) -> Res<Stage> {
     if args.rest.is_empty()
         && let Some(attribute) = take_keyword(&mut args, "attribute")
     {
@@ -378,33 +405,20 @@ fn map(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
         }
         let mut getter = Getter::new(Some(&attribute), false);
         getter.default = default.filter(|default| !matches!(default, Val::None));
-        let mapped = items.iter().map(|item| getter.get(engine, item));
-        return Ok(Val::generator(mapped.collect::<Res<_>>()?));
+        return Ok(Stage::Attribute(getter));
     }
-    let Some(name) = args.rest.first().cloned() else {
+    if args.rest.is_empty() {
         return Err(argument_error("map requires a filter argument"));
-    };
-    let name = engine.text(&name)?;
+    }
+    let name = engine.text(&args.rest.remove(0))?;
     let Some(filter) = engine.environment().filter(&name) else {
         return Err(runtime_error(format!("No filter named '{name}'.")));
     };
-    let mapped = items.into_iter().map(|item| {
-        let mut positional = vec![item];
-        positional.extend(args.rest[1..].iter().cloned());
-        engine.budget.step(1)?;
-        engine.apply(
-            filter,
-            CallArgs {
-                positional,
-                named: args.keywords.clone(),
-            },
-        )
-    });
-    Ok(Val::generator(mapped.collect::<Res<_>>()?))
+    Ok(Stage::Filter(filter, args.rest, args.keywords))
 }
 
 fn extreme(engine: &Engine<'_>, mut args: Bound, wanted: std::cmp::Ordering) -> Res<Val> {
-    let items = lookup::elements(&args.required(0), &engine.budget)?;
+    let items = lookup::elements(&args.required(0), engine)?;
     let ignores_case = !flag(args.optional(1), false)?;
     let attribute = args.optional(2);
     let getter = Getter::new(attribute.as_ref(), ignores_case);
@@ -431,7 +445,7 @@ fn extreme(engine: &Engine<'_>, mut args: Bound, wanted: std::cmp::Ordering) -> 
 }
 
 fn random(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
-    let items = lookup::elements(&args.required(0), &engine.budget)?;
+    let items = lookup::elements(&args.required(0), engine)?;
     if items.is_empty() {
         return Ok(Val::undefined(
             "No random item, sequence was empty.",
@@ -444,13 +458,17 @@ fn random(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
 }
 
 /// The four filters that keep elements by a test, of the element or of an attribute of it.
-fn select(engine: &Engine<'_>, mut args: Bound, keeps: bool, by_attribute: bool) -> Res<Val> {
-    let value = args.required(0);
-    let items = match &value {
-        Val::Undefined(missing) if missing.is_lenient => return Ok(Val::generator(Vec::new())),
-        other => lookup::elements(other, &engine.budget)?,
-    };
-    let mut rest = std::mem::take(&mut args.rest).into_iter();
+fn select(mut args: Bound, prepare: fn(&Engine<'_>, Bound) -> Res<Stage>) -> Res<Val> {
+    let source = args.required(0);
+    Ok(Val::generator(Plan::Each {
+        source,
+        arguments: args,
+        prepare,
+    }))
+}
+
+fn selection(engine: &Engine<'_>, args: Bound, keeps: bool, by_attribute: bool) -> Res<Stage> {
+    let mut rest = args.rest.into_iter();
     let getter = if by_attribute {
         let Some(attribute) = rest.next() else {
             return Err(argument_error("Missing parameter for attribute name"));
@@ -463,38 +481,17 @@ fn select(engine: &Engine<'_>, mut args: Bound, keeps: bool, by_attribute: bool)
         None => None,
         Some(name) => {
             let name = engine.text(&name)?;
-            let test = engine.environment().test(&name);
-            Some(test.ok_or_else(|| runtime_error(format!("No test named '{name}'.")))?)
+            let Some(test) = engine.environment().test(&name) else {
+                return Err(runtime_error(format!("No test named '{name}'.")));
+            };
+            Some((test, rest.collect(), args.keywords))
         }
     };
-    let rest: Vec<Val> = rest.collect();
-    let mut kept = Vec::new();
-    for item in items {
-        let tested = match &getter {
-            Some(getter) => getter.get(engine, &item)?,
-            None => {
-                engine.budget.step(1)?;
-                item.clone()
-            }
-        };
-        let truth = match test {
-            None => ops::truth(&tested)?,
-            Some(test) => {
-                let mut positional = Vec::with_capacity(1 + rest.len());
-                positional.push(tested);
-                positional.extend(rest.iter().cloned());
-                let args = CallArgs {
-                    positional,
-                    named: args.keywords.clone(),
-                };
-                ops::truth(&(test.call)(engine, registry::bind(test, args)?)?)?
-            }
-        };
-        if truth == keeps {
-            kept.push(item);
-        }
-    }
-    Ok(Val::generator(kept))
+    Ok(Stage::Select {
+        getter,
+        test,
+        keeps,
+    })
 }
 
 fn reverse(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
@@ -507,7 +504,7 @@ fn reverse(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
         }
         Val::Undefined(missing) => Err(missing.error()),
         other => {
-            let Ok(mut items) = lookup::elements(other, &engine.budget) else {
+            let Ok(mut items) = lookup::elements(other, engine) else {
                 return Err(argument_error("argument must be iterable"));
             };
             items.reverse();
@@ -520,7 +517,7 @@ fn reverse(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
 }
 
 fn sort(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
-    let items = lookup::elements(&args.required(0), &engine.budget)?;
+    let items = lookup::elements(&args.required(0), engine)?;
     let is_reverse = flag(args.optional(1), false)?;
     let ignores_case = !flag(args.optional(2), false)?;
     let attribute = args
@@ -544,7 +541,7 @@ fn sort(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
 }
 
 fn sum(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
-    let items = lookup::elements(&args.required(0), &engine.budget)?;
+    let items = lookup::elements(&args.required(0), engine)?;
     let attribute = args
         .optional(1)
         .filter(|attribute| !matches!(attribute, Val::None));
@@ -562,8 +559,12 @@ fn sum(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     Ok(total)
 }
 
-fn unique(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
-    let items = lookup::elements(&args.required(0), &engine.budget)?;
+fn unique(_: &Engine<'_>, args: Bound) -> Res<Val> {
+    Ok(Val::generator(Plan::Whole(uniques, args)))
+}
+
+fn uniques(engine: &Engine<'_>, mut args: Bound) -> Res<Vec<Val>> {
+    let items = lookup::elements(&args.required(0), engine)?;
     let ignores_case = !flag(args.optional(1), false)?;
     let attribute = args.optional(2);
     let getter = Getter::new(attribute.as_ref(), ignores_case);
@@ -576,5 +577,5 @@ fn unique(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
             kept.push(item);
         }
     }
-    Ok(Val::generator(kept))
+    Ok(kept)
 }
