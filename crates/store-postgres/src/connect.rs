@@ -11,11 +11,18 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Row, Statement};
 
-const MIGRATIONS: [Migration; 1] = [Migration {
-    number: 1,
-    name: "initial",
-    sql: include_str!("schema/0001_initial.sql"),
-}];
+const MIGRATIONS: [Migration; 2] = [
+    Migration {
+        number: 1,
+        name: "initial",
+        sql: include_str!("schema/0001_initial.sql"),
+    },
+    Migration {
+        number: 2,
+        name: "lists",
+        sql: include_str!("schema/0002_lists.sql"),
+    },
+];
 
 /// Taken while the schema is changed, so that servers that start together take turns.
 const MIGRATION_LOCK: i64 = 0x5351_4c4c;

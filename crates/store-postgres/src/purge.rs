@@ -65,7 +65,8 @@ const EXECUTIONS: &str = "
     outputs AS (DELETE FROM output WHERE execution IN (SELECT id FROM tree)),
     gone AS (
         DELETE FROM execution WHERE id IN (SELECT id FROM tree)
-        RETURNING action, status, \"user\", runner, (parent IS NULL)::int AS top),
+        RETURNING action, status, \"user\", runner, (parent IS NULL)::int AS top,
+            requested >> 27 AS bucket),
     counted AS (
         SELECT action, status, \"user\", runner, top, count(*) AS count FROM gone
         GROUP BY action, status, \"user\", runner, top),
@@ -73,7 +74,13 @@ const EXECUTIONS: &str = "
         UPDATE execution_tally AS old SET count = old.count - counted.count FROM counted
         WHERE old.action = counted.action AND old.status = counted.status
             AND old.\"user\" = counted.\"user\" AND old.runner = counted.runner
-            AND old.top = counted.top)
+            AND old.top = counted.top),
+    times AS (
+        SELECT bucket, status, top, count(*) AS count FROM gone GROUP BY bucket, status, top),
+    time_tally AS (
+        UPDATE execution_time_tally AS old SET count = old.count - times.count FROM times
+        WHERE old.bucket = times.bucket AND old.status = times.status AND old.top = times.top),
+    emptied AS (DELETE FROM execution_time_tally WHERE count = 0 AND bucket < $1 >> 27)
     SELECT count(*) FROM top";
 
 const OUTPUT: &str = "

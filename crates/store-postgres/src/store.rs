@@ -39,7 +39,6 @@ const POLL: Duration = Duration::from_secs(1);
 const DIALECT: Dialect = Dialect {
     placeholder: '$',
     text: escape,
-    unindexed: "",
 };
 
 /// A store in a PostgreSQL database that many servers share.
@@ -75,7 +74,13 @@ impl Reader {
         if let Some(session) = slot.as_ref().filter(|session| !session.is_closed()) {
             return Ok(Arc::clone(session));
         }
-        let session = Arc::new(Session::open(&self.config, None).await?);
+        let session = Session::open(&self.config, None).await?;
+        // A plan for any values would be a bad one for most lists, and to compile one costs more
+        // than to run it.
+        session
+            .batch("SET plan_cache_mode = force_custom_plan; SET jit = off")
+            .await?;
+        let session = Arc::new(session);
         *slot = Some(Arc::clone(&session));
         Ok(session)
     }
@@ -192,30 +197,36 @@ pub(crate) struct Table<T> {
     name: &'static str,
     columns: &'static str,
     decode: Decode<T>,
+    /// Whether an id names one row.
+    is_by_id: bool,
 }
 
 pub(crate) const EXECUTIONS: Table<Execution> = Table {
     name: "execution",
     columns: read::EXECUTION,
     decode: read::execution,
+    is_by_id: true,
 };
 
 pub(crate) const TRIGGER_INSTANCES: Table<TriggerInstance> = Table {
     name: "trigger_instance",
     columns: read::TRIGGER_INSTANCE,
     decode: read::trigger_instance,
+    is_by_id: true,
 };
 
 pub(crate) const ENFORCEMENTS: Table<Enforcement> = Table {
     name: "enforcement",
     columns: read::ENFORCEMENT,
     decode: read::enforcement,
+    is_by_id: true,
 };
 
 pub(crate) const DOCUMENTS: Table<Document> = Table {
     name: "document",
     columns: read::DOCUMENT,
     decode: read::document,
+    is_by_id: false,
 };
 
 type Parameters<'a> = [&'a (dyn ToSql + Sync)];
@@ -301,40 +312,86 @@ impl<T> Table<T> {
         page: Page,
     ) -> Result<Listing<Arc<T>>, Error> {
         let name = self.name;
-        let (sql, parameters) = match tally {
-            Some(tally) => (
-                format!(
-                    "SELECT coalesce(sum(count), 0)::bigint FROM {name}_tally{}",
-                    tally.clause()
-                ),
-                owned(tally.parameters),
-            ),
-            None => (
-                format!("SELECT count(*) FROM {name}{}", conditions.clause()),
-                owned(conditions.parameters.clone()),
-            ),
+        let total = match tally {
+            Some(tally) => sum(session, &format!("{name}_tally"), tally).await?,
+            None => count(session, name, conditions.clone()).await?,
         };
-        let rows = session.query(&sql, &borrowed(&parameters)).await?;
-        let total = rows.first().map_or(0, |row| row.get::<_, i64>(0));
-        let total = total.cast_unsigned();
+        self.page(session, conditions, order, page, total).await
+    }
+
+    /// The page of a list whose total is known.
+    async fn page(
+        &self,
+        session: &Session,
+        conditions: Conditions,
+        order: &str,
+        page: Page,
+        total: u64,
+    ) -> Result<Listing<Arc<T>>, Error> {
         if page.limit == 0 || page.offset >= total {
             return Ok(Listing {
                 items: Vec::new(),
                 total,
             });
         }
-        let tail = format!(
+        let selected = format!(
             "{} ORDER BY {order} LIMIT ${} OFFSET ${}",
             conditions.clause(),
             conditions.parameters.len() + 1,
             conditions.parameters.len() + 2,
         );
+        let tail = if self.is_by_id {
+            // The page is found in an index alone; only its own rows are read.
+            let name = self.name;
+            format!(" WHERE id IN (SELECT id FROM {name}{selected}) ORDER BY {order}")
+        } else {
+            selected
+        };
         let mut parameters = owned(conditions.parameters);
         parameters.push(Box::new(limit_of(page.limit)));
         parameters.push(Box::new(limit_of(page.offset)));
         let items = self.all(session, &tail, &borrowed(&parameters)).await?;
         Ok(Listing { items, total })
     }
+}
+
+/// The one number that a query gives.
+async fn number(session: &Session, select: &str, conditions: Conditions) -> Result<u64, Error> {
+    let sql = format!("{select}{}", conditions.clause());
+    let parameters = owned(conditions.parameters);
+    let rows = session.query(&sql, &borrowed(&parameters)).await?;
+    let number = rows.first().map_or(0, |row| row.get::<_, i64>(0));
+    Ok(number.cast_unsigned())
+}
+
+async fn count(session: &Session, table: &str, conditions: Conditions) -> Result<u64, Error> {
+    number(
+        session,
+        &format!("SELECT count(*) FROM {table}"),
+        conditions,
+    )
+    .await
+}
+
+/// The sum of a tally.
+async fn sum(session: &Session, tally: &str, conditions: Conditions) -> Result<u64, Error> {
+    let select = format!("SELECT coalesce(sum(count), 0)::bigint FROM {tally}");
+    number(session, &select, conditions).await
+}
+
+/// How many executions a filter selects.
+async fn execution_total(session: &Session, filter: &ExecutionFilter) -> Result<u64, Error> {
+    if let Some(tally) = sql::execution_tally(DIALECT, filter) {
+        return sum(session, "execution_tally", tally).await;
+    }
+    let Some(parts) = sql::execution_time_total(DIALECT, filter) else {
+        return count(session, "execution", sql::executions(DIALECT, filter)).await;
+    };
+    let mut total = sum(session, "execution_time_tally", parts.buckets).await?;
+    for part in &parts.counted {
+        total += count(session, "execution", sql::executions(DIALECT, part)).await?;
+    }
+    Ok(total)
 }
 
 fn limit_of(number: impl TryInto<i64>) -> i64 {
@@ -487,15 +544,15 @@ impl Store for PostgresStore {
         filter: &ExecutionFilter,
         page: Page,
     ) -> Result<Listing<Arc<Execution>>, Error> {
-        let conditions = sql::executions(DIALECT, filter);
-        let tally = sql::execution_tally(DIALECT, filter);
         let order = match filter.order {
             ExecutionOrder::NewestFirst => "requested DESC, id DESC",
             ExecutionOrder::OldestFirst => "requested, id",
         };
         let session = self.session().await?;
+        let total = execution_total(&session, filter).await?;
+        let conditions = sql::executions(DIALECT, filter);
         EXECUTIONS
-            .list(&session, conditions, tally, order, page)
+            .page(&session, conditions, order, page, total)
             .await
     }
 

@@ -339,6 +339,21 @@ fn tally<'a>(plan: &'a Plan, call: Push<'a, '_>) {
             ),
         );
     }
+    let times: Vec<_> = plan
+        .tally
+        .times
+        .iter()
+        .filter(|(_, by)| **by != 0)
+        .collect();
+    if !times.is_empty() {
+        call(
+            "INSERT INTO execution_time_tally AS old (bucket, status, top, count)
+             SELECT * FROM UNNEST($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
+             ON CONFLICT (bucket, status, top) DO UPDATE SET count = old.count + excluded.count",
+            columns!(times, ((bucket, status, top), by) =>
+                *bucket, status.as_str(), i64::from(*top), **by),
+        );
+    }
     if !plan.tally.trigger_instances.is_empty() {
         call(
             "INSERT INTO trigger_instance_tally AS old (\"trigger\", status, count)

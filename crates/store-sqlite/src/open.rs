@@ -7,11 +7,18 @@ use rusqlite::{Connection, OpenFlags};
 use squall_store::Error;
 use squall_store::migrate::{self, Migration};
 
-const MIGRATIONS: [Migration; 1] = [Migration {
-    number: 1,
-    name: "initial",
-    sql: include_str!("schema/0001_initial.sql"),
-}];
+const MIGRATIONS: [Migration; 2] = [
+    Migration {
+        number: 1,
+        name: "initial",
+        sql: include_str!("schema/0001_initial.sql"),
+    },
+    Migration {
+        number: 2,
+        name: "lists",
+        sql: include_str!("schema/0002_lists.sql"),
+    },
+];
 
 /// Marks the file as ours: `SQLL`.
 const APPLICATION_ID: i64 = 0x5351_4c4c;

@@ -72,15 +72,22 @@ fn tree(connection: &Connection, top: [u8; 12]) -> rusqlite::Result<()> {
         .query_map([top], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     for (seq, id) in members {
-        connection
-            .prepare_cached(
-                "UPDATE execution_tally SET count = count - 1
-                 WHERE (action, status, user, runner, top) =
-                     (SELECT action, status, user, runner, parent IS NULL FROM execution
-                      WHERE seq = ?1)",
-            )?
-            .execute([seq])?;
         for sql in [
+            "UPDATE execution_tally SET count = count - 1
+             WHERE (action, status, user, runner, top) =
+                 (SELECT action, status, user, runner, parent IS NULL FROM execution
+                  WHERE seq = ?1)",
+            "DELETE FROM execution_tally
+             WHERE (action, status, user, runner, top) =
+                 (SELECT action, status, user, runner, parent IS NULL FROM execution
+                  WHERE seq = ?1) AND count = 0",
+            "UPDATE execution_time_tally SET count = count - 1
+             WHERE (bucket, status, top) =
+                 (SELECT requested >> 27, status, parent IS NULL FROM execution WHERE seq = ?1)",
+            "DELETE FROM execution_time_tally
+             WHERE (bucket, status, top) =
+                 (SELECT requested >> 27, status, parent IS NULL FROM execution WHERE seq = ?1)
+                 AND count = 0",
             "DELETE FROM result WHERE seq = ?1",
             "DELETE FROM execution WHERE seq = ?1",
         ] {
@@ -93,9 +100,6 @@ fn tree(connection: &Connection, top: [u8; 12]) -> rusqlite::Result<()> {
             connection.prepare_cached(sql)?.execute([id])?;
         }
     }
-    connection
-        .prepare_cached("DELETE FROM execution_tally WHERE count = 0")?
-        .execute([])?;
     Ok(())
 }
 

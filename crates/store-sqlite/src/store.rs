@@ -9,22 +9,22 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row, params, params_from_iter};
+use rusqlite::{Connection, Row, params};
 use squall_model::{
     Document, DocumentKind, Enforcement, EnforcementId, Execution, ExecutionId, Lease, OutputChunk,
     Payload, RawId, Timestamp, TriggerInstance, TriggerInstanceId,
 };
 use squall_store::codec::{self, Damage, Encoded, micros};
-use squall_store::sql::{self, Conditions};
+use squall_store::sql;
 use squall_store::{
     BACKLOG, Change, CommitError, Committed, DocumentFilter, EnforcementFilter, Error,
-    ExecutionFilter, ExecutionOrder, Listing, Page, Purge, Server, Store, Subscription,
-    Transaction, TriggerInstanceFilter,
+    ExecutionFilter, Listing, Page, Purge, Server, Store, Subscription, Transaction,
+    TriggerInstanceFilter,
 };
 use squall_value::Str;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 
-use crate::list::{DENSE, DENSE_MIN, DIALECT, values};
+use crate::list::{self, DIALECT, DOCUMENTS, ENFORCEMENTS, EXECUTIONS, TRIGGER_INSTANCES};
 use crate::open::{self, Options, describe};
 use crate::writer::{Commit, Job, QUEUE_MAX, Writer};
 use crate::{purge, read};
@@ -129,150 +129,7 @@ impl SqliteStore {
     }
 }
 
-type Decode<T> = fn(&Row<'_>) -> Result<T, Damage>;
-
-/// What is read from one table.
-struct Table<T> {
-    name: &'static str,
-    columns: &'static str,
-    /// The column that names a row for people.
-    decode: Decode<T>,
-}
-
-const EXECUTIONS: Table<Execution> = Table {
-    name: "execution",
-    columns: read::EXECUTION,
-    decode: read::execution,
-};
-
-const TRIGGER_INSTANCES: Table<TriggerInstance> = Table {
-    name: "trigger_instance",
-    columns: read::TRIGGER_INSTANCE,
-    decode: read::trigger_instance,
-};
-
-const ENFORCEMENTS: Table<Enforcement> = Table {
-    name: "enforcement",
-    columns: read::ENFORCEMENT,
-    decode: read::enforcement,
-};
-
-const DOCUMENTS: Table<Document> = Table {
-    name: "document",
-    columns: read::DOCUMENT,
-    decode: read::document,
-};
-
-/// The id of a row for people: that of the first column that holds one.
-fn name_of(row: &Row<'_>) -> String {
-    let id = read::id::<()>(row, 0).or_else(|_| read::id::<()>(row, 2));
-    id.map_or_else(|_| "without an id".to_owned(), |id| id.to_string())
-}
-
-impl<T> Table<T> {
-    /// All rows that a query's tail selects. A damaged row is reported and passed over, so that it
-    /// does not hide the others.
-    fn all(
-        &self,
-        connection: &Connection,
-        tail: &str,
-        parameters: &[Value],
-    ) -> Result<Vec<Arc<T>>, Error> {
-        let fail = |error: rusqlite::Error| describe(&error);
-        let sql = format!("SELECT {} FROM {}{tail}", self.columns, self.name);
-        let mut statement = connection.prepare_cached(&sql).map_err(fail)?;
-        let mut rows = statement
-            .query(params_from_iter(parameters))
-            .map_err(fail)?;
-        let mut items = Vec::new();
-        while let Some(row) = rows.next().map_err(fail)? {
-            match (self.decode)(row) {
-                Ok(item) => items.push(Arc::new(item)),
-                Err(damage) => {
-                    let error = damage.of(self.name, &name_of(row));
-                    tracing::error!(%error, "a record was left out of a list");
-                }
-            }
-        }
-        Ok(items)
-    }
-
-    fn one(
-        &self,
-        connection: &Connection,
-        tail: &str,
-        parameters: &[Value],
-    ) -> Result<Option<Arc<T>>, Error> {
-        let fail = |error: rusqlite::Error| describe(&error);
-        let sql = format!("SELECT {} FROM {}{tail}", self.columns, self.name);
-        let mut statement = connection.prepare_cached(&sql).map_err(fail)?;
-        let mut rows = statement
-            .query(params_from_iter(parameters))
-            .map_err(fail)?;
-        let Some(row) = rows.next().map_err(fail)? else {
-            return Ok(None);
-        };
-        let item = (self.decode)(row).map_err(|damage| damage.of(self.name, &name_of(row)))?;
-        Ok(Some(Arc::new(item)))
-    }
-
-    /// A page and the total. `tally` answers the total from the table's tally. Of the conditions,
-    /// the first are for few records and the second for many.
-    fn list(
-        &self,
-        connection: &Connection,
-        [conditions, dense]: [Conditions; 2],
-        tally: Option<Conditions>,
-        order: &str,
-        page: Page,
-    ) -> Result<Listing<Arc<T>>, Error> {
-        let name = self.name;
-        let (sql, parameters) = match tally {
-            Some(tally) => (
-                format!(
-                    "SELECT coalesce(sum(count), 0) FROM {name}_tally{}",
-                    tally.clause()
-                ),
-                values(tally.parameters),
-            ),
-            None => (
-                format!("SELECT count(*) FROM {name}{}", conditions.clause()),
-                values(conditions.parameters.clone()),
-            ),
-        };
-        // One transaction: the total and the page belong to the same state.
-        let transaction = connection
-            .unchecked_transaction()
-            .map_err(|error| describe(&error))?;
-        let total: i64 = transaction
-            .prepare_cached(&sql)
-            .and_then(|mut statement| {
-                statement.query_row(params_from_iter(parameters), |row| row.get(0))
-            })
-            .map_err(|error| describe(&error))?;
-        let total = total.cast_unsigned();
-        if page.limit == 0 || page.offset >= total {
-            return Ok(Listing {
-                items: Vec::new(),
-                total,
-            });
-        }
-        let conditions = if total < DENSE_MIN { conditions } else { dense };
-        let tail = format!(
-            "{} ORDER BY {order} LIMIT ?{} OFFSET ?{}",
-            conditions.clause(),
-            conditions.parameters.len() + 1,
-            conditions.parameters.len() + 2,
-        );
-        let mut parameters = values(conditions.parameters);
-        parameters.push(limit_of(page.limit).into());
-        parameters.push(limit_of(page.offset).into());
-        let items = self.all(&transaction, &tail, &parameters)?;
-        Ok(Listing { items, total })
-    }
-}
-
-fn limit_of(number: impl TryInto<i64>) -> i64 {
+pub(crate) fn limit_of(number: impl TryInto<i64>) -> i64 {
     number.try_into().unwrap_or(i64::MAX)
 }
 
@@ -440,17 +297,9 @@ impl Store for SqliteStore {
         filter: &ExecutionFilter,
         page: Page,
     ) -> Result<Listing<Arc<Execution>>, Error> {
-        let conditions = sql::executions(DIALECT, filter);
-        let tally = sql::execution_tally(DIALECT, filter);
-        let order = match filter.order {
-            ExecutionOrder::NewestFirst => "requested DESC, id DESC",
-            ExecutionOrder::OldestFirst => "requested, id",
-        };
-        let dense = sql::executions(DENSE, filter);
-        self.read(move |connection| {
-            EXECUTIONS.list(connection, [conditions, dense], tally, order, page)
-        })
-        .await
+        let filter = filter.clone();
+        self.read(move |connection| list::executions(connection, &filter, page))
+            .await
     }
 
     async fn unfinished(
@@ -549,13 +398,7 @@ impl Store for SqliteStore {
             "occurred DESC, id DESC"
         };
         self.read(move |connection| {
-            TRIGGER_INSTANCES.list(
-                connection,
-                [conditions.clone(), conditions],
-                tally,
-                order,
-                page,
-            )
+            TRIGGER_INSTANCES.list(connection, conditions, tally, order, page)
         })
         .await
     }
@@ -588,16 +431,8 @@ impl Store for SqliteStore {
         } else {
             "enforced DESC, id DESC"
         };
-        self.read(move |connection| {
-            ENFORCEMENTS.list(
-                connection,
-                [conditions.clone(), conditions],
-                tally,
-                order,
-                page,
-            )
-        })
-        .await
+        self.read(move |connection| ENFORCEMENTS.list(connection, conditions, tally, order, page))
+            .await
     }
 
     async fn document(
@@ -645,16 +480,8 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> Result<Listing<Arc<Document>>, Error> {
         let conditions = sql::documents(DIALECT, kind, filter, now);
-        self.read(move |connection| {
-            DOCUMENTS.list(
-                connection,
-                [conditions.clone(), conditions],
-                None,
-                "key",
-                page,
-            )
-        })
-        .await
+        self.read(move |connection| DOCUMENTS.list(connection, conditions, None, "key", page))
+            .await
     }
 
     async fn content(&self, hash: &str) -> Result<Option<Str>, Error> {

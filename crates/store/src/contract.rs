@@ -16,6 +16,7 @@ pub mod hostile;
 pub mod lists;
 pub mod retention;
 pub mod servers;
+pub mod totals;
 pub mod workflows;
 
 use std::sync::Arc;
@@ -73,6 +74,7 @@ macro_rules! contract {
                 totals_follow_updates, trigger_instance_filters_agree,
                 pending_trigger_instances_are_found, enforcement_filters_agree,
             }
+            totals { totals_over_time_are_exact, }
             retention {
                 old_trees_go_with_all_they_had, unfinished_trees_stay, purges_have_limits,
                 old_output_goes, old_events_go_with_their_enforcements, old_changes_go,

@@ -20,9 +20,6 @@ pub struct Dialect {
     /// How a text is written, if the database cannot hold every text. Must keep the order of texts
     /// and their prefixes.
     pub text: fn(&str) -> Cow<'_, str>,
-    /// What keeps the planner from using an index on the column that follows, where walking the
-    /// list in its order is better; empty for a planner that knows how much a condition selects.
-    pub unindexed: &'static str,
 }
 
 /// A parameter.
@@ -157,14 +154,6 @@ impl Conditions {
     }
 }
 
-/// Statuses that have an index of their own, because they are few and looked for.
-const UNSUCCESSFUL: [Status; 4] = [
-    Status::Failed,
-    Status::Timeout,
-    Status::Abandoned,
-    Status::Canceled,
-];
-
 /// What both the table of executions and their tally can answer.
 fn common(conditions: &mut Conditions, filter: &ExecutionFilter) {
     conditions.text(
@@ -172,8 +161,7 @@ fn common(conditions: &mut Conditions, filter: &ExecutionFilter) {
         filter.action.as_ref().map(|action| action.as_str()),
     );
     if let Some(pack) = &filter.pack {
-        let column = format!("{}action", conditions.dialect.unindexed);
-        conditions.prefix(&column, &format!("{pack}."));
+        conditions.prefix("action", &format!("{pack}."));
     }
     conditions.text("runner = ", filter.runner.as_deref());
     conditions.text("\"user\" = ", filter.user.as_deref());
@@ -191,18 +179,17 @@ fn common(conditions: &mut Conditions, filter: &ExecutionFilter) {
         conditions.begin();
         conditions.sql.push('(');
         let users = conditions.texts(users.iter().map(|user| &**user));
-        let unindexed = conditions.dialect.unindexed;
-        conditions.in_list(&format!("{unindexed}\"user\""), users);
+        conditions.in_list("\"user\"", users);
         conditions.sql.push_str(" OR ");
         let actions = conditions.texts(actions.iter().map(|action| action.as_str()));
-        conditions.in_list(&format!("{unindexed}action"), actions);
+        conditions.in_list("action", actions);
         for pack in packs {
             // The dot ends the pack; the slash is the character after it.
             let from = conditions.written(&format!("{pack}."));
             let to = conditions.written(&format!("{pack}/"));
-            let _ = write!(conditions.sql, " OR ({unindexed}action >= ");
+            conditions.sql.push_str(" OR (action >= ");
             conditions.parameter(from);
-            let _ = write!(conditions.sql, " AND {unindexed}action < ");
+            conditions.sql.push_str(" AND action < ");
             conditions.parameter(to);
             conditions.sql.push(')');
         }
@@ -219,12 +206,9 @@ pub fn executions(dialect: Dialect, filter: &ExecutionFilter) -> Conditions {
         // Literal repetitions of an index's condition, by which the planner knows that it may use it.
         if filter.statuses.iter().all(|status| !status.is_ended()) {
             conditions.plain("open = 1");
-        } else if filter
-            .statuses
-            .iter()
-            .all(|status| UNSUCCESSFUL.contains(status))
-        {
-            conditions.plain("status IN ('failed', 'timeout', 'abandoned', 'canceled')");
+        } else if filter.statuses.iter().all(|status| status.is_ended()) {
+            conditions
+                .plain("status IN ('succeeded', 'failed', 'timeout', 'abandoned', 'canceled')");
         }
     }
     conditions.ids(&filter.ids);
@@ -260,6 +244,183 @@ pub fn executions(dialect: Dialect, filter: &ExecutionFilter) -> Conditions {
     conditions.time("requested < ", filter.requested_before);
     conditions.time("ended > ", filter.ended_after);
     conditions.time("ended < ", filter.ended_before);
+    conditions
+}
+
+/// How many microseconds one bucket of the tally by time holds, as a power of two: some two minutes.
+pub const BUCKET_BITS: u32 = 27;
+
+/// The bucket of the tally by time that a moment belongs to.
+#[must_use]
+pub fn bucket(at: Timestamp) -> i64 {
+    micros(at) >> BUCKET_BITS
+}
+
+/// A total over a range of time, taken apart: the sum of whole buckets of the tally by time, and
+/// what has to be counted.
+#[derive(Debug)]
+pub struct TimeTotal {
+    /// The conditions on the tally by time, which knows executions that have ended.
+    pub buckets: Conditions,
+    /// What is counted: the beginning and the end of the range, and what is open between.
+    pub counted: Vec<ExecutionFilter>,
+}
+
+/// How a total over a range of time is found without counting it all; `None` when the tally by time
+/// cannot help.
+#[must_use]
+pub fn execution_time_total(dialect: Dialect, filter: &ExecutionFilter) -> Option<TimeTotal> {
+    let other = ExecutionFilter {
+        statuses: Vec::new(),
+        parent: match filter.parent {
+            ParentFilter::Top => ParentFilter::Any,
+            parent => parent,
+        },
+        requested_after: None,
+        requested_before: None,
+        order: Default::default(),
+        ..filter.clone()
+    };
+    let (after, before) = (filter.requested_after, filter.requested_before);
+    if other != ExecutionFilter::default() || (after.is_none() && before.is_none()) {
+        return None;
+    }
+    // The first whole bucket, and the one behind the last.
+    let from = after.map(|after| (micros(after) >> BUCKET_BITS) + 1);
+    let to = before.map(|before| micros(before) >> BUCKET_BITS);
+    if from.zip(to).is_some_and(|(from, to)| from >= to) {
+        return None;
+    }
+    let begin = |bucket: i64| codec::moment(bucket.checked_shl(BUCKET_BITS)?).ok();
+    let just_before = |bucket: i64| codec::moment((bucket << BUCKET_BITS) - 1).ok();
+    let mut buckets = Conditions::new(dialect);
+    let mut counted = Vec::new();
+    let mut open = filter.clone();
+    if let Some(from) = from {
+        buckets.with("bucket >= ", Parameter::Integer(from));
+        open.requested_after = Some(just_before(from)?);
+        counted.push(ExecutionFilter {
+            requested_before: Some(begin(from)?),
+            ..filter.clone()
+        });
+    }
+    if let Some(to) = to {
+        buckets.with("bucket < ", Parameter::Integer(to));
+        open.requested_before = Some(begin(to)?);
+        counted.push(ExecutionFilter {
+            requested_after: Some(just_before(to)?),
+            ..filter.clone()
+        });
+    }
+    if filter.parent == ParentFilter::Top {
+        buckets.plain("top = 1");
+    }
+    if filter.statuses.is_empty() {
+        open.statuses = Status::ALL.to_vec();
+    } else {
+        let words = buckets.texts(filter.statuses.iter().map(|status| status.as_str()));
+        buckets.begin();
+        buckets.in_list("status", words);
+    }
+    open.statuses.retain(|status| !status.is_ended());
+    if !open.statuses.is_empty() {
+        counted.push(open);
+    }
+    Some(TimeTotal { buckets, counted })
+}
+
+/// An index of the table of executions that gives lists their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExecutionIndex {
+    /// All, by the time of the request.
+    Requested,
+    /// By action.
+    Action,
+    /// By user.
+    User,
+    /// Those that have ended, by status.
+    Ended,
+    /// By rule.
+    Rule,
+}
+
+impl ExecutionIndex {
+    /// Its name in the database.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            ExecutionIndex::Requested => "execution_requested",
+            ExecutionIndex::Action => "execution_action",
+            ExecutionIndex::User => "execution_user",
+            ExecutionIndex::Ended => "execution_ended",
+            ExecutionIndex::Rule => "execution_rule",
+        }
+    }
+
+    /// Whether the index itself has all that the filter looks at, so that rows that it does not
+    /// want need not be read. What each one has stands in the schema.
+    #[must_use]
+    pub fn covers(self, filter: &ExecutionFilter) -> bool {
+        let status = filter.statuses.is_empty() || self == ExecutionIndex::Ended;
+        let rule =
+            filter.rules.is_empty() || matches!(self, ExecutionIndex::Ended | ExecutionIndex::Rule);
+        let runner = filter.runner.is_none() || self == ExecutionIndex::Requested;
+        let parent = filter.parent != ParentFilter::Top || self != ExecutionIndex::Rule;
+        status && rule && runner && parent
+    }
+}
+
+/// The indexes that a list can be walked by in its order. None when other conditions select more
+/// than these, and the planner decides.
+#[must_use]
+pub fn execution_indexes(filter: &ExecutionFilter) -> Vec<ExecutionIndex> {
+    let is_selected = !filter.ids.is_empty()
+        || matches!(filter.parent, ParentFilter::Of(_))
+        || filter.root.is_some()
+        || filter.trigger_instance.is_some()
+        || filter.task.is_some()
+        || filter.trace_tag.is_some();
+    let is_open = !filter.statuses.is_empty() && !filter.statuses.iter().any(|one| one.is_ended());
+    if is_selected || is_open {
+        return Vec::new();
+    }
+    let is_ended = matches!(&filter.statuses[..], [status] if status.is_ended());
+    let mut indexes = Vec::new();
+    let mut offer = |index, offered| indexes.extend(Some(index).filter(|_| offered));
+    offer(ExecutionIndex::Action, filter.action.is_some());
+    offer(ExecutionIndex::User, filter.user.is_some());
+    offer(ExecutionIndex::Ended, is_ended);
+    offer(ExecutionIndex::Rule, filter.rules.len() == 1);
+    if indexes.is_empty() {
+        indexes.push(ExecutionIndex::Requested);
+    }
+    indexes
+}
+
+/// The conditions on the tally that tell how many executions an index gives for a filter; for
+/// [`ExecutionIndex::Rule`] on the tally of enforcements, which has as many or more.
+#[must_use]
+pub fn execution_share(
+    dialect: Dialect,
+    index: ExecutionIndex,
+    filter: &ExecutionFilter,
+) -> Conditions {
+    let mut conditions = Conditions::new(dialect);
+    match index {
+        ExecutionIndex::Requested => {}
+        ExecutionIndex::Action => conditions.text(
+            "action = ",
+            filter.action.as_ref().map(|action| action.as_str()),
+        ),
+        ExecutionIndex::User => conditions.text("\"user\" = ", filter.user.as_deref()),
+        ExecutionIndex::Ended => conditions.text(
+            "status = ",
+            filter.statuses.first().map(|status| status.as_str()),
+        ),
+        ExecutionIndex::Rule => {
+            conditions.text("rule = ", filter.rules.first().map(|rule| rule.as_str()));
+        }
+    }
     conditions
 }
 

@@ -8,7 +8,7 @@ use squall_model::{
 use squall_value::Str;
 
 use crate::decide::Accepted;
-use crate::{Command, Operation, Record};
+use crate::{Command, Operation, Record, sql};
 
 /// The kinds by which executions are counted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,11 +25,17 @@ pub struct ExecutionKind {
     pub top: bool,
 }
 
+/// The kinds by which executions that have ended are counted over time: the bucket of their request
+/// (see [`sql::bucket`]), the status, and whether they are at the top of their trees.
+pub type TimeKind = (i64, Status, bool);
+
 /// Differences, gathered over a batch.
 #[derive(Debug, Default)]
 pub struct Tally {
     /// Of executions.
     pub executions: HashMap<ExecutionKind, i64>,
+    /// Of executions that have ended, over time.
+    pub times: HashMap<TimeKind, i64>,
     /// Of events.
     pub trigger_instances: HashMap<(TriggerRef, TriggerInstanceStatus), i64>,
     /// Of enforcements.
@@ -79,6 +85,10 @@ impl Tally {
             runner: Str::clone(&request.runner),
             top: request.parent.is_none(),
         };
+        if status.is_ended() {
+            let time = (sql::bucket(request.requested), status, kind.top);
+            *self.times.entry(time).or_default() += by;
+        }
         *self.executions.entry(kind).or_default() += by;
     }
 
