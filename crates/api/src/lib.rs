@@ -4,6 +4,7 @@
 //! webhooks asks who is calling.
 
 mod actions;
+mod aliases;
 mod apikeys;
 mod caller;
 mod changes;
@@ -28,6 +29,7 @@ mod routes;
 mod rules;
 mod stream;
 mod tokens;
+mod traces;
 mod view;
 mod webhooks;
 mod workflows;

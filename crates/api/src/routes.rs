@@ -25,6 +25,8 @@ pub(crate) fn core() -> Vec<Endpoint> {
         crate::packs::endpoints(),
         crate::configs::endpoints(),
         crate::apikeys::endpoints(),
+        crate::traces::endpoints(),
+        crate::aliases::endpoints(),
         crate::policies::endpoints(),
         crate::inquiries::endpoints(),
         crate::workflows::endpoints(),

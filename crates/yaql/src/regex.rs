@@ -111,6 +111,13 @@ impl Regex {
         self.pattern == other.pattern && self.flags == other.flags
     }
 
+    /// The names of all groups, by number; the first is the whole match, which has none.
+    #[must_use]
+    pub fn group_names(&self) -> Vec<Option<String>> {
+        let names = self.engine.capture_names();
+        names.map(|name| name.map(str::to_owned)).collect()
+    }
+
     pub(crate) fn has_named_groups(&self) -> bool {
         self.has_named_groups
     }
