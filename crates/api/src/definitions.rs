@@ -1,4 +1,4 @@
-//! Definitions that are only shown: trigger types, triggers, sensors, policies.
+//! Trigger types, triggers, timers and sensors.
 
 use std::sync::Arc;
 
@@ -22,6 +22,12 @@ use crate::reply::{Json, List, Sent};
 use crate::{Api, State, changes, view};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
+    let mut all = trigger_endpoints();
+    all.extend(sensor_endpoints());
+    all
+}
+
+fn trigger_endpoints() -> Vec<Endpoint> {
     vec![
         get("/triggertypes", trigger_types)
             .summary("Lists the kinds of events that rules can wait for.")
@@ -65,6 +71,11 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .summary("Shows a timer, by reference or id.")
             .object("timer_view")
             .gives(Shape::One("Trigger")),
+    ]
+}
+
+fn sensor_endpoints() -> Vec<Endpoint> {
+    vec![
         get("/sensortypes", sensors)
             .summary("Lists sensors, each with how its process fares.")
             .any("sensor_type_list")

@@ -73,7 +73,7 @@ fn shipped_packs_define_these() {
     expect![[r#"
         core
           19 trigger_type: directory.changed etcd.key_changed file.line git.branch_moved report.run st2.CronTimer st2.DateTimer st2.IntervalTimer st2.action.file_written st2.generic.actiontrigger st2.generic.inquiry st2.generic.notifytrigger st2.key_value_pair.create st2.key_value_pair.delete st2.key_value_pair.update st2.key_value_pair.value_change st2.sensor.process_exit st2.sensor.process_spawn st2.webhook
-          12 action: echo error http inject_trigger local local_sudo noop pause remote remote_sudo sendmail uuid
+          13 action: ask echo error http inject_trigger local local_sudo noop pause remote remote_sudo sendmail uuid
         default
         examples
           4 action: disk_usage fan_out greet is_prime
