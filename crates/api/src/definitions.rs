@@ -92,7 +92,7 @@ fn sensor_endpoints() -> Vec<Endpoint> {
         put("/sensortypes/{id}", switch_sensor)
             .summary("Switches a sensor on or off; nothing else of it can be changed.")
             .object("sensor_modify")
-            .json("SensorType")
+            .json("SensorTypeRequest")
             .gives(Shape::One("SensorType")),
         post("/sensortypes/{id}/restart", restart_sensor)
             .summary("Ends a sensor's process and starts it anew.")
@@ -212,19 +212,22 @@ fn sensor_shown(api: &Api, document: &Document, states: &[SourceState]) -> Value
         .pack
         .as_deref()
         .and_then(|pack| catalog.pack_directory(pack));
-    let entry = shown.get("entry_point").and_then(Value::as_str);
-    // `sensors.tick_sensor.TickSensor`: modules, and the class in the last of them.
-    let modules = entry
-        .and_then(|entry| entry.rsplit_once('.'))
-        .map(|(modules, _)| modules);
-    let (Some(directory), Some(modules), Value::Dict(mut body)) =
-        (directory, modules, shown.clone())
-    else {
+    let text = |name| shown.get(name).and_then(Value::as_str);
+    let (Some(entry), Some(class)) = (text("entry_point"), text("class_name")) else {
         return shown;
     };
-    let file = format!("{}.py", modules.replace('.', "/"));
-    let uri = format!("file://{}", directory.join(file).display());
-    Arc::make_mut(&mut body).insert("artifact_uri", uri);
+    let file = format!("sensors/{entry}");
+    // `sensors.tick_sensor.TickSensor`: modules, and the class in the last of them.
+    let modules = file.strip_suffix(".py").unwrap_or(&file).replace('/', ".");
+    let entry = format!("{modules}.{class}");
+    let uri = directory.map(|directory| format!("file://{}", directory.join(&file).display()));
+    let Value::Dict(mut body) = shown.clone() else {
+        return shown;
+    };
+    let members = Arc::make_mut(&mut body);
+    members.remove("class_name");
+    members.insert("entry_point", entry);
+    members.insert("artifact_uri", uri);
     Value::Dict(body)
 }
 

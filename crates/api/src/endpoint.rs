@@ -22,6 +22,8 @@ pub(crate) struct Endpoint {
     /// The status of success, and the name of the shape of its answer.
     pub(crate) status: u16,
     pub(crate) answer: Shape,
+    /// Other statuses whose answers are of a form of their own, or that only this endpoint has.
+    pub(crate) others: Vec<(u16, Shape)>,
     pub(crate) handler: MethodRouter<Arc<Api>>,
 }
 
@@ -136,6 +138,7 @@ impl Endpoint {
             body: Body::None,
             status,
             answer: Shape::Empty,
+            others: Vec::new(),
             handler,
         }
     }
@@ -189,6 +192,12 @@ impl Endpoint {
 
     pub(crate) fn status(mut self, status: u16) -> Endpoint {
         self.status = status;
+        self
+    }
+
+    /// Adds a status that the endpoint may answer with besides that of success.
+    pub(crate) fn also(mut self, status: u16, answer: Shape) -> Endpoint {
+        self.others.push((status, answer));
         self
     }
 

@@ -1,17 +1,18 @@
 //! `/triggerinstances`, `/ruleenforcements`.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use axum::extract::{Path, State as Extract};
 use squall_engine::Incoming;
-use squall_model::{Enforcement, TriggerInstance};
+use squall_model::{Enforcement, EnforcementOutcome, TriggerInstance};
 use squall_store::{EnforcementFilter, TriggerInstanceFilter};
 use squall_value::{Value, dict};
 
 use crate::caller::Caller;
 use crate::endpoint::{CHOICE, Endpoint, MEMBERS, PAGE, Parameter, Shape, get, post};
 use crate::error::{Error, Result};
-use crate::params::{self, Params, Secrets};
+use crate::params::{self, Members, Params, Secrets};
 use crate::reply::{Json, List};
 use crate::{Api, State, view};
 
@@ -44,6 +45,18 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .gives(Shape::Page("RuleEnforcement")),
         get("/ruleenforcements/{id}", enforcement)
             .summary("Shows what a rule did with an event.")
+            .object("rule_enforcement_view")
+            .gives(Shape::One("RuleEnforcement")),
+        get("/ruleenforcements/views", enforcement_views)
+            .summary("Lists what rules did, each with its event and execution.")
+            .any("rule_enforcement_list")
+            .query(ENFORCEMENT_FILTERS)
+            .query(CHOICE)
+            .query(PAGE)
+            .query(MEMBERS)
+            .gives(Shape::Page("RuleEnforcement")),
+        get("/ruleenforcements/views/{id}", enforcement_view)
+            .summary("Shows what a rule did, with its event and execution.")
             .object("rule_enforcement_view")
             .gives(Shape::One("RuleEnforcement")),
     ]
@@ -148,37 +161,107 @@ fn parsed<T: FromStr>(params: &Params, name: &str) -> std::result::Result<Option
 }
 
 async fn enforcements(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
-    let (page, limit) = params::page(&params, &caller, Some(50))?;
     let members = params::members(&params)?;
+    let (found, total, limit) = chosen(&api, &caller, &params).await?;
+    let items = found
+        .iter()
+        .map(|found| members.of(enforcement_shown(&api, found)));
+    Ok(List {
+        items: items.collect(),
+        total,
+        limit,
+    })
+}
+
+async fn enforcement_views(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
+    let members = params::members(&params)?;
+    let (found, total, limit) = chosen(&api, &caller, &params).await?;
+    let mut items = Vec::with_capacity(found.len());
+    for found in &found {
+        items.push(members.of(with_what_it_led_to(&api, found).await?));
+    }
+    Ok(List {
+        items,
+        total,
+        limit,
+    })
+}
+
+async fn enforcement_view(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
+    let parsed = id.parse().map_err(|_| Error::unknown(&id))?;
+    let found = api.engine.store().enforcement(parsed).await?;
+    let found = found.ok_or_else(|| Error::unknown(&id))?;
+    Ok(Json(with_what_it_led_to(&api, &found).await?))
+}
+
+/// The members of an execution that StackStorm's view of an enforcement has.
+const EXECUTION_MEMBERS: [&str; 6] = [
+    "action.ref",
+    "runner.name",
+    "status",
+    "start_timestamp",
+    "parameters",
+    "parent",
+];
+
+/// An enforcement with its event, and with the execution cut down.
+async fn with_what_it_led_to(api: &Api, enforcement: &Enforcement) -> Result<Value> {
+    let store = api.engine.store();
+    let mut body = enforcement_shown(api, enforcement)
+        .as_dict()
+        .cloned()
+        .unwrap_or_default();
+    if let Some(instance) = store.trigger_instance(enforcement.trigger_instance).await? {
+        body.insert("trigger_instance", shown(api, &instance));
+    }
+    if let EnforcementOutcome::Execution(id) = &enforcement.outcome
+        && let Some(execution) = store.execution(*id).await?
+    {
+        let members = Members::Only(EXECUTION_MEMBERS.map(str::to_owned).to_vec());
+        let execution = view::execution(api, &execution, &members, Secrets::Masked).await?;
+        body.insert("execution", execution);
+    }
+    Ok(Value::from(body))
+}
+
+/// The enforcements that are asked for, how many there are in all, and the limit to tell.
+async fn chosen(
+    api: &Api,
+    caller: &Caller,
+    params: &Params,
+) -> Result<(Vec<Arc<Enforcement>>, u64, Option<u64>)> {
+    let (page, limit) = params::page(params, caller, Some(50))?;
     let (Ok(rule), Ok(trigger_instance), Ok(execution)) = (
-        parsed(&params, "rule_ref"),
-        parsed(&params, "trigger_instance"),
-        parsed(&params, "execution"),
+        parsed(params, "rule_ref"),
+        parsed(params, "trigger_instance"),
+        parsed(params, "execution"),
     ) else {
-        return Ok(List {
-            items: Vec::new(),
-            total: 0,
-            limit,
-        });
+        return Ok((Vec::new(), 0, limit));
+    };
+    let rule = match params::text(params, "rule_id") {
+        None => rule,
+        Some(id) => {
+            let catalog = api.engine.catalog();
+            let mut rules = catalog.rules();
+            let named = rules.find(|rule| rule.id.to_string() == id);
+            let named = named.and_then(|rule| rule.key.parse().ok());
+            let both_fit = rule.is_none() || rule == named;
+            match named.filter(|_| both_fit) {
+                Some(named) => Some(named),
+                None => return Ok((Vec::new(), 0, limit)),
+            }
+        }
     };
     let filter = EnforcementFilter {
         rule,
         trigger_instance,
         execution,
-        enforced_after: params::time(&params, "enforced_at_gt")?,
-        enforced_before: params::time(&params, "enforced_at_lt")?,
+        enforced_after: params::time(params, "enforced_at_gt")?,
+        enforced_before: params::time(params, "enforced_at_lt")?,
         ..EnforcementFilter::default()
     };
     let found = api.engine.store().enforcements(&filter, page).await?;
-    let items = found
-        .items
-        .iter()
-        .map(|found| members.of(enforcement_shown(&api, found)));
-    Ok(List {
-        items: items.collect(),
-        total: found.total,
-        limit,
-    })
+    Ok((found.items, found.total, limit))
 }
 
 async fn enforcement(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {

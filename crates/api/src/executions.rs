@@ -18,7 +18,7 @@ use crate::endpoint::{
 use crate::error::{Error, Result};
 use crate::params::{self, Members, Params, Secrets};
 use crate::reply::{Json, List, Sent};
-use crate::{Api, State, view};
+use crate::{Api, State, execution_views, view};
 
 /// How many executions below one are shown at most.
 const BELOW_MAX: usize = 10_000;
@@ -104,7 +104,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .object("execution_stop")
             .query(SHOW_SECRETS)
             .status(200)
-            .gives(Shape::One("Execution")),
+            .gives(Shape::One("CancelResult")),
         get("/executions/{id}/children", children)
             .summary("Lists all executions below one, depth first.")
             .object("execution_view")
@@ -141,6 +141,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
 async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
     let (page, limit) = params::page(&params, &caller, Some(100))?;
     let members = params::members(&params)?;
+    let params = execution_views::with_search(params)?;
     let Some(filter) = filter(&api, &params)? else {
         return Ok(List {
             items: Vec::new(),

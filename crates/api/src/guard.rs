@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::Api;
 use crate::caller::{self, Caller};
-use crate::endpoint::{Access, Endpoint, Kind, Parameter};
+use crate::endpoint::{Access, Body, Endpoint, Kind, Parameter};
 use crate::error::Error;
 use crate::params::Params;
 
@@ -54,6 +54,7 @@ pub(crate) struct Rules {
     api: Arc<Api>,
     access: Access,
     query: Arc<[Parameter]>,
+    body: Body,
 }
 
 impl Rules {
@@ -62,6 +63,7 @@ impl Rules {
             api,
             access: endpoint.access,
             query: endpoint.query.as_slice().into(),
+            body: endpoint.body,
         }
     }
 }
@@ -72,6 +74,8 @@ pub(crate) async fn check(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Error> {
+    // What reads the body checks it, too.
+    request.extensions_mut().insert(rules.body);
     if matches!(rules.access, Access::Open | Access::Signed) {
         check_query(&rules.query, &request)?;
         return Ok(next.run(request).await);

@@ -18,7 +18,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         get("/ready", ready)
             .summary("Tells whether the server serves: 503 when it does not.")
             .open()
-            .gives(Shape::One("Readiness")),
+            .gives(Shape::One("Readiness"))
+            .also(503, Shape::One("Readiness")),
     ]
 }
 

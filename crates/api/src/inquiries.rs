@@ -30,7 +30,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .summary("Answers a question; what waited for it goes on.")
             .object("inquiry_respond")
             .json("InquiryResponse")
-            .gives(Shape::One("InquiryResponse")),
+            .gives(Shape::One("InquiryAnswer")),
     ]
 }
 

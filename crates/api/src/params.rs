@@ -32,6 +32,11 @@ impl Params {
         Ok(Params(params))
     }
 
+    /// Sets a parameter.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.0.insert(name.to_owned(), value.to_owned());
+    }
+
     /// Whether the parameter is there at all, with or without a value.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)

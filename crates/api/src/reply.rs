@@ -10,6 +10,7 @@ use bytes::Bytes;
 use squall_value::{Dict, Value, json};
 
 use crate::Api;
+use crate::endpoint::Body as Expected;
 use crate::error::{Error, Result};
 
 /// A JSON body.
@@ -65,15 +66,24 @@ impl FromRequest<Arc<Api>> for Sent {
     async fn from_request(request: Request, api: &Arc<Api>) -> Result<Sent> {
         let (parts, body) = request.into_parts();
         let bytes = read(body, api.body_bytes_max).await?;
+        let checked = |value: Value| {
+            // What is no object at all is refused where the object is taken out.
+            if let (Some(Expected::Json(shape)), Value::Dict(_)) =
+                (parts.extensions.get::<Expected>(), &value)
+            {
+                crate::openapi::check(shape, &value)?;
+            }
+            Ok(Sent(value))
+        };
         if bytes.iter().all(u8::is_ascii_whitespace) {
-            return Ok(Sent(Value::empty_dict()));
+            return checked(Value::empty_dict());
         }
         match &*media_type(&parts.headers) {
             "application/json" | "" => {}
             kind if kind.ends_with("+json") => {}
             other => return Err(unsupported(other)),
         }
-        json(&bytes).map(Sent)
+        json(&bytes).and_then(checked)
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{guard, reply};
 pub(crate) fn core() -> Vec<Endpoint> {
     [
         crate::executions::endpoints(),
+        crate::execution_views::endpoints(),
         crate::actions::endpoints(),
         crate::rules::endpoints(),
         crate::events::endpoints(),
@@ -23,6 +24,7 @@ pub(crate) fn core() -> Vec<Endpoint> {
         crate::webhooks::endpoints(),
         crate::keys::endpoints(),
         crate::packs::endpoints(),
+        crate::pack_files::endpoints(),
         crate::configs::endpoints(),
         crate::apikeys::endpoints(),
         crate::traces::endpoints(),
@@ -38,6 +40,18 @@ pub(crate) fn core() -> Vec<Endpoint> {
     .collect()
 }
 
+/// Makes the endpoints of a service.
+type Endpoints = fn() -> Vec<Endpoint>;
+
+/// Every endpoint once, at the address under which it is described.
+pub(crate) const PUBLISHED: [(&str, Endpoints); 5] = [
+    ("", crate::health::endpoints),
+    ("", crate::openapi::endpoints),
+    ("/api/v1", core),
+    ("/auth/v1", crate::tokens::endpoints),
+    ("/stream/v1", crate::stream::endpoints),
+];
+
 /// Where a service's endpoints are found. Some clients put a version behind a service's address,
 /// others don't.
 const API: [&str; 3] = ["/api/v1", "/api", "/v1"];
@@ -47,7 +61,7 @@ const STREAM: [&str; 2] = ["/stream/v1", "/stream"];
 /// The router of one service on a port of its own, or of all on one.
 pub(crate) fn router(api: Arc<Api>, service: Service) -> Router {
     let mut router = Router::new();
-    let mut mount = |prefixes: &[&str], endpoints: fn() -> Vec<Endpoint>| {
+    let mut mount = |prefixes: &[&str], endpoints: Endpoints| {
         for prefix in prefixes {
             for endpoint in endpoints() {
                 router = add(std::mem::take(&mut router), &api, prefix, endpoint);
@@ -55,6 +69,7 @@ pub(crate) fn router(api: Arc<Api>, service: Service) -> Router {
         }
     };
     mount(&[""], crate::health::endpoints);
+    mount(&[""], crate::openapi::endpoints);
     match service {
         Service::All => {
             mount(&API, core);

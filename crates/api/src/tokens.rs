@@ -22,6 +22,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .summary("Signs in: a token for a name and a password (HTTP basic, RFC 7617).")
             .open()
             .json("TokenRequest")
+            .also(401, Shape::One("Error"))
             .gives(Shape::One("Token")),
         post("/tokens/validate", validate)
             .summary("Tells whether a token is valid.")

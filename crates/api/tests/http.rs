@@ -426,3 +426,80 @@ async fn secret_keys_are_sealed_and_opened_on_demand() {
         .await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
 }
+
+/// Checks an answer against what the description says of a request.
+#[track_caller]
+fn check_described(document: &serde_json::Value, path: &str, status: u16, answer: &Value) {
+    let schema = &document["paths"][path]["get"]["responses"][status.to_string()]["content"]["application/json"]
+        ["schema"];
+    assert!(schema.is_object(), "{path}: {status} is not described");
+    let mut schema = schema.clone();
+    schema["components"] = document["components"].clone();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let answer = serde_json::from_str(&answer.to_json()).unwrap();
+    let errors: Vec<String> = validator
+        .iter_errors(&answer)
+        .map(|error| format!("{error} at {}", error.instance_path()))
+        .collect();
+    assert_eq!(errors, Vec::<String>::new(), "{path}: {answer}");
+}
+
+#[tokio::test]
+async fn answers_are_as_the_description_says() {
+    let world = World::registered().await;
+    for (method, path, body) in [
+        ("POST", "/api/v1/executions", r#"{"action": "p.noop"}"#),
+        ("PUT", "/api/v1/keys/k", r#"{"value": "v"}"#),
+        ("POST", "/api/v1/apikeys", "{}"),
+        (
+            "POST",
+            "/api/v1/rules",
+            r#"{"name": "r", "pack": "p", "trigger": {"type": "p.event"}, "action": {"ref": "p.noop"}}"#,
+        ),
+        (
+            "POST",
+            "/api/v1/actionalias",
+            r#"{"name": "a", "pack": "p", "action_ref": "p.noop", "formats": ["do it"]}"#,
+        ),
+        (
+            "POST",
+            "/api/v1/webhooks/st2",
+            r#"{"trigger": "p.event", "payload": {"n": 1}}"#,
+        ),
+    ] {
+        let (status, answer) = world.send(method, path, body).await;
+        assert!(status.is_success(), "{path}: {answer:?}");
+    }
+    let (_, document) = world.send("GET", "/openapi.json", "").await;
+    let document: serde_json::Value = serde_json::from_str(&document.to_json()).unwrap();
+    let mut objects = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let is_json = &methods["get"]["responses"]["200"]["content"]["application/json"];
+        if path.contains('{') || is_json.is_null() {
+            continue;
+        }
+        let (status, answer) = world.send("GET", path, "").await;
+        check_described(&document, path, status.as_u16(), &answer);
+        // The first of a list, by its id, name or pack: whatever stands in the path.
+        let Some(first) = answer.as_list().and_then(<[Value]>::first) else {
+            continue;
+        };
+        for name in ["id", "name", "pack"] {
+            let one = format!("{path}/{{{name}}}");
+            if document["paths"].get(&one).is_some() {
+                let id = first.get(name).unwrap().as_str().unwrap();
+                let (status, answer) = world.send("GET", &format!("{path}/{id}"), "").await;
+                assert_eq!(status, StatusCode::OK, "{one}: {answer:?}");
+                check_described(&document, &one, 200, &answer);
+                objects += 1;
+            }
+        }
+    }
+    assert!(objects > 12, "only {objects} objects were looked at");
+    for path in ["/api/v1/actions/{id}", "/api/v1/executions/{id}"] {
+        let concrete = path.replace("{id}", "p.none");
+        let (status, _) = world.send("GET", &concrete, "").await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
+        assert!(document["paths"][path]["get"]["responses"]["404"].is_object());
+    }
+}
