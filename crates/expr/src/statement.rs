@@ -168,10 +168,7 @@ pub(crate) fn strip_delimiters(expression: &str, language: Language) -> &str {
         .trim_matches(is_python_space)
 }
 
-/// What Python's `str.strip` and `str.split` take for a blank.
-pub(crate) fn is_python_space(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '\x1c'..='\x1f')
-}
+pub(crate) use squall_value::number::is_space as is_python_space;
 
 /// The shortest stretches from `open` to `close` on one line, left to right.
 ///

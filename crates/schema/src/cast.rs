@@ -6,10 +6,10 @@
 
 use num_traits::{FromPrimitive, ToPrimitive};
 use squall_expr::{Error, Kind};
+use squall_value::number::{self, IntError};
 use squall_value::{BigInt, Value, json, python};
 
 use crate::literal;
-use crate::number::{self, IntError};
 use crate::types::{Type, python_type};
 
 /// The text that stands for null where a template could only produce text (the `use_none` filter
@@ -106,7 +106,7 @@ fn integer(value: &Value) -> Result<Value, Error> {
         Value::Bool(truth) => Ok(Value::Int(i64::from(*truth))),
         Value::Float(number) => truncate(*number),
         _ if is_marker(value) => Err(not_an_int(&Value::Null)),
-        Value::String(text) => number::parse_int(text).map_err(|error| match error {
+        Value::String(text) => number::parse_int(text, 10).map_err(|error| match error {
             IntError::Malformed => value_error(format!(
                 "invalid literal for int() with base 10: {}",
                 python::repr(value)
@@ -181,11 +181,12 @@ fn not_a_float(value: &Value) -> Error {
 }
 
 fn from_literal(error: literal::Error) -> Error {
-    let class = match error {
-        literal::Error::Malformed { .. } => "ValueError",
-        literal::Error::Syntax { .. } => "SyntaxError",
+    let (class, kind) = match error {
+        literal::Error::Malformed { .. } => ("ValueError", Kind::Value),
+        literal::Error::Syntax { .. } => ("SyntaxError", Kind::Value),
+        literal::Error::Unhashable(_) => ("TypeError", Kind::Type),
     };
-    Error::new(class, Kind::Value, error.to_string())
+    Error::new(class, kind, error.to_string())
 }
 
 fn value_error(message: impl Into<String>) -> Error {

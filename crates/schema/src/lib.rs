@@ -24,7 +24,6 @@ mod draft4;
 mod form;
 pub mod literal;
 mod mask;
-mod number;
 mod output;
 mod parameter;
 pub mod render;

@@ -10,7 +10,7 @@
 use std::collections::HashSet;
 use std::str::Chars;
 
-use squall_value::{BigInt, Dict, Value, python};
+use squall_value::{BigInt, Dict, Value, number, python};
 
 /// How deep brackets may nest; Python's own limit is 200.
 const DEPTH_MAX: usize = 100;
@@ -26,6 +26,9 @@ pub enum Error {
         /// What Python calls the offending part.
         node: &'static str,
     },
+    /// A list, set or dictionary where only what never changes can be: in a set, as a key.
+    #[error("unhashable type: '{0}'")]
+    Unhashable(&'static str),
     /// Not Python.
     #[error("{reason} (<unknown>, line {line})")]
     Syntax {
@@ -69,6 +72,7 @@ enum Node {
     /// A number, the only thing that takes a sign.
     Number(Value),
     List(Vec<Node>),
+    Tuple(Vec<Node>),
     Set(Vec<Node>),
     Dict(Vec<(Node, Node)>),
     /// More than a literal.
@@ -79,12 +83,14 @@ impl Node {
     fn into_value(self) -> Result<Value, Error> {
         match self {
             Node::Value(value) | Node::Number(value) => Ok(value),
-            Node::List(items) => items.into_iter().map(Node::into_value).collect(),
+            Node::List(items) | Node::Tuple(items) => {
+                items.into_iter().map(Node::into_value).collect()
+            }
             Node::Set(items) => {
                 let mut seen = HashSet::new();
                 let mut members = Vec::with_capacity(items.len());
                 for item in items {
-                    let member = item.into_value()?;
+                    let member = item.into_key()?;
                     if seen.insert(python::repr(&member)) {
                         members.push(member);
                     }
@@ -94,11 +100,25 @@ impl Node {
             Node::Dict(entries) => {
                 let mut dict = Dict::with_capacity(entries.len());
                 for (key, value) in entries {
-                    dict.insert(python::str(&key.into_value()?), value.into_value()?);
+                    let key = key.into_key()?;
+                    dict.insert(python::str(&key), value.into_value()?);
                 }
                 Ok(Value::from(dict))
             }
             Node::Other(line, node) => Err(Error::Malformed { line, node }),
+        }
+    }
+}
+
+impl Node {
+    /// The value as a member of a set or a key.
+    fn into_key(self) -> Result<Value, Error> {
+        match self {
+            Node::List(_) => Err(Error::Unhashable("list")),
+            Node::Set(_) => Err(Error::Unhashable("set")),
+            Node::Dict(_) => Err(Error::Unhashable("dict")),
+            Node::Tuple(items) => items.into_iter().map(Node::into_key).collect(),
+            other => other.into_value(),
         }
     }
 }
@@ -177,7 +197,7 @@ impl Reader<'_> {
             }
             items.push(self.expression()?);
         }
-        Ok(Node::List(items))
+        Ok(Node::Tuple(items))
     }
 
     fn expression(&mut self) -> Result<Node, Error> {
@@ -267,7 +287,7 @@ impl Reader<'_> {
                 if items.len() == 1 && commas == 0 {
                     items.pop().ok_or_else(|| self.invalid())?
                 } else {
-                    Node::List(items)
+                    Node::Tuple(items)
                 }
             }
             Some('{') => {
@@ -433,12 +453,10 @@ impl Reader<'_> {
                 break;
             }
         }
-        if text.ends_with(['j', 'J'])
-            && crate::number::parse_float(&text[..text.len() - 1]).is_some()
-        {
+        if text.ends_with(['j', 'J']) && number::parse_float(&text[..text.len() - 1]).is_some() {
             return Ok(Node::Other(line, "Constant"));
         }
-        number(&text).map(Node::Number).ok_or_else(|| {
+        number_value(&text).map(Node::Number).ok_or_else(|| {
             self.syntax(if text == "." {
                 "invalid syntax"
             } else {
@@ -543,6 +561,7 @@ impl Reader<'_> {
             'x' => self.code(2)?,
             'u' if !is_bytes => self.code(4)?,
             'U' if !is_bytes => self.code(8)?,
+            'N' if !is_bytes => self.named()?,
             other => {
                 text.push('\\');
                 other
@@ -550,6 +569,21 @@ impl Reader<'_> {
         };
         text.push(plain);
         Ok(())
+    }
+
+    /// A character by its name in Unicode: `{BULLET}`.
+    fn named(&mut self) -> Result<char, Error> {
+        let rest = self.rest.as_str();
+        let end = rest.starts_with('{').then(|| rest.find('}')).flatten();
+        let found = end.and_then(|end| Some((end, unicode_names2::character(&rest[1..end])?)));
+        let Some((end, character)) = found else {
+            return Err(self.syntax(
+                "(unicode error) 'unicodeescape' codec can't decode bytes: unknown Unicode \
+                 character name",
+            ));
+        };
+        self.rest = rest[end + 1..].chars();
+        Ok(character)
     }
 
     fn code(&mut self, digits: usize) -> Result<char, Error> {
@@ -575,7 +609,7 @@ fn is_string_prefix(name: &str) -> bool {
     )
 }
 
-fn number(text: &str) -> Option<Value> {
+fn number_value(text: &str) -> Option<Value> {
     let lower = text.to_ascii_lowercase();
     for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
         if let Some(digits) = lower.strip_prefix(prefix) {
@@ -583,14 +617,14 @@ fn number(text: &str) -> Option<Value> {
         }
     }
     if lower.contains(['.', 'e']) {
-        return crate::number::parse_float(&lower).map(Value::Float);
+        return number::parse_float(&lower).map(Value::Float);
     }
     let has_leading_zero =
         lower.starts_with('0') && lower.bytes().any(|byte| byte != b'0' && byte != b'_');
     if has_leading_zero {
         return None;
     }
-    crate::number::parse_int(&lower).ok()
+    number::parse_int(&lower, 10).ok()
 }
 
 fn negate(number: &Value) -> Value {

@@ -126,6 +126,10 @@ pub fn live(
     sources: &Sources<'_>,
 ) -> Result<Dict, Error> {
     let mut graph = Graph::new(sources);
+    // They come first: a parameter of the same name has a value by then, and needs no default.
+    for (name, value) in sources.additional.iter() {
+        graph.process(name, value, false);
+    }
     for (name, value) in given.iter() {
         graph.process(name, value, has_marker(value));
     }

@@ -126,6 +126,17 @@ fn cycles_name_their_members_only() {
 }
 
 #[test]
+fn a_context_of_a_parameters_name_is_its_value() {
+    check(
+        r#"{"trigger": {"type": "object", "default": "{{ b }}"}, "b": {"default": "{{ trigger.n }}"}}"#,
+        "{}",
+        expect![[r#"
+            live {"trigger":{"n":5},"b":"5"}
+            final {"trigger":{"n":5},"b":"5"}"#]],
+    );
+}
+
+#[test]
 fn a_missing_name_is_told() {
     check(
         r#"{"a": {"type": "string"}}"#,

@@ -12,6 +12,7 @@
 
 mod dict;
 pub mod json;
+pub mod number;
 pub mod python;
 mod serde;
 

@@ -1,6 +1,7 @@
 //! Text to tokens, one at a time: a grammar error comes before a lexical error further right.
 
 use num_bigint::BigInt;
+use squall_value::number::digit_value;
 use squall_value::{Str, Value as Data};
 
 use crate::error::ParseError;
@@ -108,30 +109,6 @@ pub(crate) fn is_word(c: char) -> bool {
 /// Python's `\d`: any decimal digit of Unicode.
 pub(crate) fn is_digit(c: char) -> bool {
     digit_value(c).is_some()
-}
-
-/// The value of a decimal digit of any script.
-pub(crate) fn digit_value(c: char) -> Option<u32> {
-    if c.is_ascii() {
-        return c.to_digit(10);
-    }
-    // Decimal digits come in runs of ten; these are the code points of the zeros (Unicode 16, Nd).
-    const ZEROS: [u32; 70] = [
-        0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xde6,
-        0xe50, 0xed0, 0xf20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90,
-        0x1b50, 0x1bb0, 0x1c40, 0x1c50, 0xa620, 0xa8d0, 0xa900, 0xa9d0, 0xa9f0, 0xaa50, 0xabf0,
-        0xff10, 0x104a0, 0x10d30, 0x10d40, 0x11066, 0x110f0, 0x11136, 0x111d0, 0x112f0, 0x11450,
-        0x114d0, 0x11650, 0x116c0, 0x116d0, 0x116da, 0x11730, 0x118e0, 0x11950, 0x11bf0, 0x11c50,
-        0x11d50, 0x11da0, 0x11f50, 0x16130, 0x16a60, 0x16ac0, 0x16b50, 0x16d70, 0x1ccf0, 0x1d7ce,
-        0x1d7d8, 0x1d7e2, 0x1d7ec, 0x1d7f6, 0x1e140,
-    ];
-    const MORE_ZEROS: [u32; 5] = [0x1e2f0, 0x1e4f0, 0x1e5f1, 0x1e950, 0x1fbf0];
-    let code = c as u32;
-    ZEROS
-        .iter()
-        .chain(&MORE_ZEROS)
-        .find(|zero| (**zero..**zero + 10).contains(&code))
-        .map(|zero| code - zero)
 }
 
 fn word_length(text: &str) -> usize {

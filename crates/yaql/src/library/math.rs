@@ -3,11 +3,11 @@
 use num_bigint::{BigInt, Sign};
 use num_integer::Integer;
 use num_traits::{FromPrimitive, ToPrimitive};
+use squall_value::number::{IntError, parse_float as read_float, parse_int as read_int};
 
 use super::Library;
 use crate::call::Call;
 use crate::error::Error;
-use crate::lexer::digit_value;
 use crate::number::{self, BITS_MAX, DIGITS_MAX, Number};
 use crate::text;
 use crate::value::Value;
@@ -225,57 +225,19 @@ fn to_int(call: &mut Call<'_, '_>) -> Result<Value, Error> {
 }
 
 fn parse_int(text: &str) -> Result<Value, Error> {
-    let bad = || {
-        let quoted = text::repr_short(&Value::from(text));
-        Error::value_error(format!("invalid literal for int() with base 10: {quoted}"))
-    };
-    let digits = plain_digits(text).ok_or_else(bad)?;
-    if digits.trim_start_matches(['+', '-']).len() > DIGITS_MAX {
-        return Err(Error::value_error(format!(
-            "Exceeds the limit ({DIGITS_MAX} digits) for integer string conversion: value has {} \
-             digits; use sys.set_int_max_str_digits() to increase the limit",
-            digits.trim_start_matches(['+', '-']).len()
-        )));
-    }
-    let unsigned = digits.trim_start_matches(['+', '-']);
-    if unsigned.is_empty()
-        || digits.len() - unsigned.len() > 1
-        || !unsigned.bytes().all(|b| b.is_ascii_digit())
-    {
-        return Err(bad());
-    }
-    BigInt::parse_bytes(digits.as_bytes(), 10)
-        .map(Value::big)
-        .ok_or_else(bad)
-}
-
-/// The text without blanks around it, with digits of any script as ASCII and without the single
-/// underscores that may stand between digits. `None` where an underscore stands elsewhere.
-fn plain_digits(text: &str) -> Option<String> {
-    let mut out = String::new();
-    let mut previous_digit = false;
-    let mut after_underscore = false;
-    for c in python_trim(text).chars() {
-        if c == '_' {
-            if !previous_digit || after_underscore {
-                return None;
-            }
-            after_underscore = true;
-            continue;
+    match read_int(text, 10) {
+        Ok(number) => Ok(Value::from(number)),
+        Err(IntError::TooLong(digits)) => Err(Error::value_error(format!(
+            "Exceeds the limit ({DIGITS_MAX} digits) for integer string conversion: value has \
+             {digits} digits; use sys.set_int_max_str_digits() to increase the limit"
+        ))),
+        Err(IntError::Malformed) => {
+            let quoted = text::repr_short(&Value::from(text));
+            Err(Error::value_error(format!(
+                "invalid literal for int() with base 10: {quoted}"
+            )))
         }
-        let digit = digit_value(c).and_then(|digit| char::from_digit(digit, 10));
-        if after_underscore && digit.is_none() {
-            return None;
-        }
-        after_underscore = false;
-        previous_digit = digit.is_some();
-        out.push(digit.unwrap_or(c));
     }
-    (!after_underscore).then_some(out)
-}
-
-pub(super) fn python_trim(text: &str) -> &str {
-    text.trim_matches(super::strings::is_space)
 }
 
 fn to_float(call: &mut Call<'_, '_>) -> Result<Value, Error> {
@@ -297,16 +259,8 @@ fn to_float(call: &mut Call<'_, '_>) -> Result<Value, Error> {
 }
 
 fn parse_float(text: &str) -> Result<f64, Error> {
-    let bad = || {
+    read_float(text).ok_or_else(|| {
         let quoted = text::repr_short(&Value::from(text));
         Error::value_error(format!("could not convert string to float: {quoted}"))
-    };
-    let plain = plain_digits(text).ok_or_else(bad)?;
-    let unsigned = plain.trim_start_matches(['+', '-']).to_ascii_lowercase();
-    let word = matches!(unsigned.as_str(), "inf" | "infinity" | "nan");
-    let number_like = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.');
-    if !word && !number_like {
-        return Err(bad());
-    }
-    plain.parse().map_err(|_| bad())
+    })
 }

@@ -10,7 +10,7 @@ use crate::jinja::ops::{self, Number};
 use crate::jinja::registry::{Bound, Callable};
 use crate::jinja::value::Val;
 use crate::jinja::{Res, type_error};
-use crate::statement::is_python_space;
+use squall_value::number::{parse_float, parse_int};
 
 pub(in crate::jinja) const ALL: &[Callable] = &[
     simple("abs", "abs", abs),
@@ -48,82 +48,12 @@ fn abs(_: &Engine<'_>, mut args: Bound) -> Res<Val> {
     }
 }
 
-/// Python's `float(text)`.
-fn float_of_text(text: &str) -> Option<f64> {
-    let text = text.trim_matches(is_python_space);
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let number = match unsigned.to_ascii_lowercase().as_str() {
-        "inf" | "infinity" => f64::INFINITY,
-        "nan" => f64::NAN,
-        _ => {
-            let bytes = unsigned.as_bytes();
-            let is_digit = |at: Option<usize>| {
-                at.and_then(|at| bytes.get(at))
-                    .is_some_and(u8::is_ascii_digit)
-            };
-            for (at, byte) in bytes.iter().enumerate() {
-                match byte {
-                    b'_' if is_digit(at.checked_sub(1)) && is_digit(Some(at + 1)) => {}
-                    b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-' => {}
-                    _ => return None,
-                }
-            }
-            unsigned.replace('_', "").parse::<f64>().ok()?
-        }
-    };
-    Some(if text.starts_with('-') {
-        -number
-    } else {
-        number
-    })
-}
-
-/// Python's `int(text, base)`.
-fn int_of_text(text: &str, base: u32) -> Option<BigInt> {
-    let text = text.trim_matches(is_python_space);
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let lower = unsigned.to_ascii_lowercase();
-    let prefixes = [(16, "0x"), (8, "0o"), (2, "0b")];
-    let mut digits = lower.as_str();
-    let mut radix = base;
-    for (of, prefix) in prefixes {
-        if (base == of || base == 0) && lower.starts_with(prefix) {
-            digits = &lower[2..];
-            digits = digits.strip_prefix('_').unwrap_or(digits);
-            radix = of;
-        }
-    }
-    if radix == 0 {
-        radix = 10;
-        let is_zero = digits.bytes().all(|byte| matches!(byte, b'0' | b'_'));
-        if digits.len() > 1 && digits.starts_with('0') && !is_zero {
-            return None;
-        }
-    }
-    let is_valid = !digits.is_empty()
-        && digits.len() <= 4300
-        && !digits.starts_with('_')
-        && !digits.ends_with('_')
-        && !digits.contains("__")
-        && digits.chars().all(|c| c == '_' || c.is_digit(radix));
-    if !is_valid {
-        return None;
-    }
-    let digits = digits.replace('_', "");
-    let number = BigInt::parse_bytes(digits.as_bytes(), radix)?;
-    Some(if text.starts_with('-') {
-        -number
-    } else {
-        number
-    })
-}
-
 fn float(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     let value = args.required(0);
     let default = args.optional(1).unwrap_or(Val::Float(0.0));
     let number = match &value {
         Val::Undefined(missing) => return Err(missing.error()),
-        Val::Str(_) | Val::Safe(_) | Val::Key(_) => float_of_text(&engine.text(&value)?),
+        Val::Str(_) | Val::Safe(_) | Val::Key(_) => parse_float(&engine.text(&value)?),
         Val::Big(number) => number.to_f64().filter(|number| number.is_finite()),
         other => Number::of(other).and_then(|number| match number {
             #[allow(clippy::cast_precision_loss)]
@@ -138,25 +68,23 @@ fn float(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
 fn int(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     let value = args.required(0);
     let default = args.optional(1).unwrap_or(Val::Int(0));
-    let base = args
-        .optional(2)
-        .map_or(Ok(10), |base| index_argument(&base))?;
     let whole = |number: f64| {
-        if number.is_finite() {
-            BigInt::from_f64(number.trunc())
-        } else {
-            None
-        }
+        let number = Some(number).filter(|number| number.is_finite());
+        number.and_then(|number| BigInt::from_f64(number.trunc()))
     };
     let number = match &value {
         Val::Undefined(missing) => return Err(missing.error()),
         Val::Str(_) | Val::Safe(_) | Val::Key(_) => {
             let text = engine.text(&value)?;
-            let base = u32::try_from(base)
-                .ok()
-                .filter(|b| *b == 0 || (2..=36).contains(b));
-            base.and_then(|base| int_of_text(&text, base))
-                .or_else(|| float_of_text(&text).and_then(whole))
+            // Only a text has a base.
+            let base = args
+                .optional(2)
+                .map_or(Ok(10), |base| index_argument(&base))?;
+            let base = u32::try_from(base).unwrap_or(1);
+            match parse_int(&text, base) {
+                Ok(number) => return Ok(Val::from(&number)),
+                Err(_) => parse_float(&text).and_then(whole),
+            }
         }
         Val::Float(number) => whole(*number),
         other => Number::of(other).map(|number| match number {
@@ -170,14 +98,11 @@ fn int(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
 
 fn round(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     let value = args.required(0);
-    let precision = args
-        .optional(1)
-        .map_or(Ok(0), |value| index_argument(&value))?;
+    let precision = args.optional(1).unwrap_or(Val::Int(0));
     let method = match args.optional(2) {
         None => "common".into(),
         Some(method) => engine.text(&method)?,
     };
-    let precision = i32::try_from(precision.clamp(-400, 400)).unwrap_or(0);
     let number = match Number::of(&value) {
         Some(number) => number,
         None => {
@@ -191,13 +116,23 @@ fn round(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
         }
     };
     match &*method {
-        "common" => Ok(match number {
-            Number::Float(number) => Val::Float(round_float(number, precision)),
-            Number::Int(number) => round_int(BigInt::from(number), precision),
-            Number::Big(number) => round_int(number, precision),
-        }),
+        "common" => {
+            let precision = index_argument(&precision)?.clamp(-400, 400);
+            let precision = i32::try_from(precision).unwrap_or(0);
+            Ok(match number {
+                Number::Float(number) => Val::Float(round_float(number, precision)),
+                Number::Int(number) => round_int(BigInt::from(number), precision),
+                Number::Big(number) => round_int(number, precision),
+            })
+        }
         "ceil" | "floor" => {
-            let scale = 10f64.powi(precision);
+            let scale = match precision {
+                Val::Float(precision) => 10f64.powf(precision),
+                other => {
+                    let precision = index_argument(&other)?.clamp(-400, 400);
+                    10f64.powi(i32::try_from(precision).unwrap_or(0))
+                }
+            };
             #[allow(clippy::cast_precision_loss)]
             let number = match number {
                 Number::Float(number) => number,
@@ -260,7 +195,7 @@ fn filesizeformat(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     let number = match &value {
         Val::Str(_) | Val::Safe(_) | Val::Key(_) => {
             let text = engine.text(&value)?;
-            float_of_text(&text).ok_or_else(|| {
+            parse_float(&text).ok_or_else(|| {
                 crate::jinja::value_error(format!(
                     "could not convert string to float: {}",
                     crate::jinja::text::repr(&Val::Str(text))
@@ -297,7 +232,7 @@ fn filesizeformat(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
         return Ok(Val::str("1 Byte"));
     }
     if number < base {
-        return Ok(Val::str(format!("{:.0} Bytes", number.trunc())));
+        return Ok(Val::str(format!("{:.0} Bytes", number.trunc() + 0.0)));
     }
     let mut unit = base;
     let mut shown = String::new();
