@@ -8,6 +8,7 @@
 //! Evaluation is bounded ([`Limits`]) and has no effects: what it may look at comes in through
 //! [`Scope`] and [`Host`]. It reads no files, knows no clock and never includes other templates.
 
+mod bridge;
 mod cache;
 pub mod crypto;
 mod error;

@@ -7,7 +7,7 @@ use squall_value::{Dict, Str, Value as Data};
 use squall_yaql::{Body, Budget, Call, Context, Engine, Kind as Form, Library, Options, Value};
 
 use crate::jinja::{self, Outside, Val};
-use crate::{Error, Kind, Limits, Scope};
+use crate::{Error, Kind, Limits, Scope, bridge};
 
 /// The dictionary behind `ctx()`.
 const CONTEXT: u32 = 0;
@@ -113,15 +113,24 @@ impl squall_yaql::Host for Host<'_> {
                 "Given object is not typeof string.",
             ));
         }
+        if let Some(value) = handed_through(function.name, call) {
+            return Ok(value);
+        }
+        let engine = self.engine.borrow();
         let mut args = jinja::CallArgs::default();
         let mut is_skipped = false;
         for (index, param) in function.params.iter().enumerate() {
-            match call.given(index) {
-                Some(value) if is_skipped => {
-                    args.named.push((Str::from(*param), argument(&value)?));
-                }
-                Some(value) => args.positional.push(argument(&value)?),
-                None => is_skipped = true,
+            let Some(value) = call.given(index) else {
+                is_skipped = true;
+                continue;
+            };
+            let value = match index == 0 && takes_text(function.name) {
+                true => Val::str(value.to_python_str()?),
+                false => bridge::from_yaql(&engine, &value)?,
+            };
+            match is_skipped {
+                true => args.named.push((Str::from(*param), value)),
+                false => args.positional.push(value),
             }
         }
         // Of the catalogue's functions, `zip` alone walks what it is given.
@@ -129,15 +138,17 @@ impl squall_yaql::Host for Host<'_> {
         for value in call.rest().to_vec() {
             args.positional.push(match value {
                 Value::Iterator(_) | Value::Ordering(_) if walks => {
-                    argument(&call.evaluation().settle(value)?)?
+                    bridge::from_yaql(&engine, &call.evaluation().settle(value)?)?
                 }
-                value => argument(&value)?,
+                Value::View(view) if walks => {
+                    bridge::from_yaql(&engine, &Value::tuple(view.iter().collect())?)?
+                }
+                value => bridge::from_yaql(&engine, &value)?,
             });
         }
         for (name, value) in call.named().to_vec() {
-            args.named.push((name, argument(&value)?));
+            args.named.push((name, bridge::from_yaql(&engine, &value)?));
         }
-        let engine = self.engine.borrow();
         let result =
             jinja::call_function(&engine, function, args).map_err(|error| to_yaql(*error))?;
         let is_from_workflow = matches!(function.name, "result" | "item");
@@ -161,7 +172,7 @@ impl Host<'_> {
         match call.given(0) {
             Some(key) if key.is_truthy() => {
                 let engine = self.engine.borrow();
-                let args = jinja::CallArgs::of(vec![argument(&key)?]);
+                let args = jinja::CallArgs::of(vec![bridge::from_yaql(&engine, &key)?]);
                 let function = jinja::function("ctx").expect("the catalogue has ctx");
                 let found = jinja::call_function(&engine, function, args)
                     .map_err(|error| to_yaql(*error))?;
@@ -172,20 +183,31 @@ impl Host<'_> {
     }
 }
 
-/// A YAQL value as an argument of the catalogue.
-fn argument(value: &Value) -> Result<Val, squall_yaql::Error> {
-    Ok(match value {
-        Value::DateTime(time) => jinja::opaque("datetime", time.to_iso()),
-        Value::TimeSpan(_) => jinja::opaque("timedelta", value.to_python_str()?),
-        Value::Set(_) => jinja::set_of(&value.to_data()?),
-        Value::Iterator(_) | Value::Ordering(_) => jinja::opaque("generator", ""),
-        Value::HostDict(_) => {
-            return Err(squall_yaql::Error::type_error(
-                "the context can't be passed",
-            ));
-        }
-        other => Val::from(&other.to_data()?),
-    })
+/// What comes out as it went in, lazy or not.
+fn handed_through(function: &str, call: &Call<'_, '_>) -> Option<Value> {
+    match function {
+        "use_none" => call.given(0).filter(|value| !matches!(value, Value::Null)),
+        "zip" => match call.rest() {
+            [Value::Null] | [_, _, ..] | [] => None,
+            [only] => Some(only.clone()),
+        },
+        _ => None,
+    }
+}
+
+/// Whether the function's first argument is turned into text before anything else.
+fn takes_text(function: &str) -> bool {
+    matches!(
+        function,
+        "from_json_string"
+            | "json_parse"
+            | "from_yaml_string"
+            | "yaml_parse"
+            | "regex_match"
+            | "regex_replace"
+            | "regex_search"
+            | "regex_substring"
+    )
 }
 
 fn result_value(
@@ -193,15 +215,14 @@ fn result_value(
     value: &Val,
     is_frozen: bool,
 ) -> Result<Value, squall_yaql::Error> {
-    let data = jinja::plain(engine, value).map_err(|error| to_yaql(*error))?;
-    Ok(if is_frozen {
-        Value::from(data)
-    } else {
-        Value::from_mutable_data(data)
-    })
+    if is_frozen {
+        let data = jinja::plain(engine, value).map_err(|error| to_yaql(*error))?;
+        return Ok(Value::from(data));
+    }
+    bridge::to_yaql(engine, value)
 }
 
-fn to_yaql(error: Error) -> squall_yaql::Error {
+pub(crate) fn to_yaql(error: Error) -> squall_yaql::Error {
     use squall_yaql::ErrorKind as K;
     let kind = match error.kind {
         Kind::Key => K::Key,

@@ -112,6 +112,20 @@ impl<'e> Call<'_, 'e> {
         }
     }
 
+    /// As [`Call::int`], for what CPython counts with a machine word.
+    ///
+    /// # Errors
+    ///
+    /// `OverflowError` when it does not fit.
+    pub(crate) fn word(&self, index: usize) -> Result<i64, Error> {
+        match self.args.get(index) {
+            Some(Some(Value::BigInt(_))) => Err(Error::overflow(
+                "Python int too large to convert to C ssize_t",
+            )),
+            _ => self.int(index),
+        }
+    }
+
     pub(crate) fn big_int(&self, index: usize) -> Result<BigInt, Error> {
         match self.args.get(index) {
             Some(Some(Value::BigInt(number))) => Ok((**number).clone()),

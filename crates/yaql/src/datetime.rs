@@ -258,12 +258,17 @@ impl DateTime {
         i128::from(self.offset.unwrap_or(0))
     }
 
+    /// Local time in whole seconds since 1970-01-01T00:00.
+    pub(crate) fn local_seconds(&self) -> i64 {
+        self.local.div_euclid(1_000_000)
+    }
+
     pub(crate) fn is_aware(&self) -> bool {
         self.offset.is_some()
     }
 
     /// The offset itself, unless naive.
-    pub(crate) fn offset(&self) -> Option<i64> {
+    pub fn offset(&self) -> Option<i64> {
         self.offset
     }
 

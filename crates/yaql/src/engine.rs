@@ -146,6 +146,17 @@ impl Value {
         convert::to_data(self)
     }
 
+    /// Python's `repr(value)`: as [`Value::to_python_str`], with quotes around a text.
+    ///
+    /// # Errors
+    ///
+    /// As [`Value::to_python_str`].
+    pub fn to_python_repr(&self) -> Result<String, Error> {
+        let mut out = String::new();
+        crate::text::repr(&mut out, self, 64 << 20)?;
+        Ok(out)
+    }
+
     /// Python's `str(value)`: `None`, `True`, `(1, 'a')`; at most 64 MiB of it.
     ///
     /// # Errors

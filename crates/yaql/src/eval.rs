@@ -274,6 +274,12 @@ impl<'e> Evaluation<'e> {
             (Form::Operator(operator), [Some(left), Some(right)]) => {
                 self.operator(operator, left, right, context)
             }
+            // Seen before anything is evaluated: no literal scalar has elements.
+            (Form::Index, [Some(target), ..])
+                if matches!(**target, Expr::Literal(_) | Expr::Keyword(_)) =>
+            {
+                Err(Error::no_matching("#indexer", None))
+            }
             (Form::Index, [Some(target), Some(index)]) if !matches!(**index, Expr::Rule(..)) => {
                 let target = self.eval(target, context)?;
                 let index = self.eval_whole(index, context)?;

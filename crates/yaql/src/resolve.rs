@@ -322,7 +322,8 @@ fn map(ev: &Evaluation<'_>, signature: &Signature, args: &Arguments) -> Option<M
             Source::Keyword(index) => &args.named[index].1,
             Source::Default => &Input::Skipped,
         };
-        if !may_accept(ev, parameter, input) {
+        // Keyword arguments are looked at only once they have values, as in the reference.
+        if !matches!(source, Source::Keyword(_)) && !may_accept(ev, parameter, input) {
             return None;
         }
         sources.push(source);

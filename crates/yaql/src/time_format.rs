@@ -101,7 +101,8 @@ fn write_directive(out: &mut String, time: &DateTime, directive: char) {
             if f.hour < 12 { "AM" } else { "PM" }
         ),
         'R' => write!(out, "{:02}:{:02}", f.hour, f.minute),
-        's' => write!(out, "{}", time.instant().div_euclid(1_000_000)),
+        // The C library knows no offset: it takes the local time for that of its own zone.
+        's' => write!(out, "{}", time.local_seconds()),
         'S' => write!(out, "{:02}", f.second),
         't' => write!(out, "\t"),
         'T' | 'X' => write!(out, "{:02}:{:02}:{:02}", f.hour, f.minute, f.second),

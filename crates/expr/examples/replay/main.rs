@@ -12,6 +12,7 @@ mod others;
 mod world;
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 
 use squall_expr::Expressions;
@@ -169,7 +170,8 @@ fn replay_file(file: &Path, differences: &BTreeMap<String, String>, counts: &mut
     };
     for case in cases {
         let id = data::text(case, "id").to_owned();
-        let problem = check(&replay, case);
+        let problem = std::panic::catch_unwind(AssertUnwindSafe(|| check(&replay, case)))
+            .unwrap_or_else(|_| Some("the case can't be replayed, see above".into()));
         count(&id, case, problem, differences, counts);
     }
 }

@@ -215,7 +215,7 @@ impl Engine<'_> {
         let paragraph: Vec<&str> = WORDS.split(' ').cycle().take(words).collect();
         let mut paragraph = paragraph.join(" ");
         if !paragraph.is_empty() {
-            paragraph = super::methods_str::capitalize(&paragraph) + ".";
+            paragraph = super::case::capitalize(&paragraph) + ".";
         }
         let joined: Vec<String> = (0..paragraphs)
             .map(|_| match is_html {

@@ -11,8 +11,9 @@ use super::filters;
 use super::methods::index_argument;
 use super::registry::{Bound, Callable};
 use super::value::Val;
+use super::versions::{compare_versions, parsed_version, version_match};
 use super::{Res, convert, lookup, ops, raised, text, type_error, value_error};
-use crate::functions::{json, jsonpath, time, version, yaml};
+use crate::functions::{json, jsonpath, time, yaml};
 use crate::scope::KeyScope;
 use crate::{Error, Kind};
 
@@ -259,8 +260,17 @@ pub(super) const WORKFLOW: &[Callable] = &[
         .scoped(),
 ];
 
+fn separator(value: &Val) -> Res<Str> {
+    value.as_str().cloned().ok_or_else(|| {
+        type_error(format!(
+            "make_encoder() argument must be str, not {}",
+            value.type_name()
+        ))
+    })
+}
+
 fn to_json_string(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
-    let data = convert::json_data(engine, &args.required(0))?;
+    let value = args.required(0);
     let indent = match args.optional(1) {
         None | Some(Val::None) => None,
         Some(indent) => Some(filters::json_indent(&indent)?),
@@ -275,11 +285,17 @@ fn to_json_string(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
         Some(separators) => {
             let parts = lookup::elements(&separators, engine)?;
             let [item, key] = parts.as_slice() else {
-                return Err(value_error("separators must be a pair of texts"));
+                return Err(value_error(match parts.len() {
+                    given @ 0..2 => {
+                        format!("not enough values to unpack (expected 2, got {given})")
+                    }
+                    _ => "too many values to unpack (expected 2)".into(),
+                }));
             };
-            (engine.text(item)?, engine.text(key)?)
+            (separator(item)?, separator(key)?)
         }
     };
+    let data = convert::json_data(engine, &value)?;
     let style = json::Style {
         item_separator: item_separator.to_string(),
         key_separator: key_separator.to_string(),
@@ -432,7 +448,17 @@ fn regex_test(engine: &Engine<'_>, mut args: Bound, at_start: bool) -> Res<Val> 
 }
 
 fn regex_replace(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
-    let replacement = engine.text(&args.required(2))?;
+    let replacement = match args.required(2) {
+        Val::Str(text) | Val::Safe(text) => text,
+        Val::Key(lookup) => engine.key_text(&lookup)?,
+        Val::Undefined(missing) => return Err(missing.error()),
+        other => {
+            return Err(type_error(format!(
+                "decoding to str: need a bytes-like object, {} found",
+                other.class_name()
+            )));
+        }
+    };
     let (source, regex) = regex_input(engine, &mut args, 3)?;
     /// What stops a replacement: the pattern, or the evaluation's limits.
     struct Stop(Box<Error>);
@@ -509,61 +535,6 @@ fn to_human_time(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     human
         .map(Val::str)
         .ok_or_else(|| super::arithmetic_error("OverflowError", "date value out of range"))
-}
-
-fn parsed_version(engine: &Engine<'_>, value: &Val) -> Res<version::Version> {
-    let source = match value {
-        Val::Str(source) | Val::Safe(source) => source.clone(),
-        Val::Key(lookup) => engine.key_text(lookup)?,
-        Val::Bytes(bytes) => String::from_utf8_lossy(bytes).into(),
-        Val::Undefined(missing) if missing.class == "SecurityError" => return Err(missing.error()),
-        other => {
-            return Err(type_error(format!(
-                "not expecting type '{}'",
-                other.type_name()
-            )));
-        }
-    };
-    version::Version::parse(&source)
-        .ok_or_else(|| value_error(format!("{source} is not valid SemVer string")))
-}
-
-fn compare_versions(engine: &Engine<'_>, mut args: Bound, make: fn(i64) -> Val) -> Res<Val> {
-    let (left, right) = (args.required(0), args.required(1));
-    let left = parsed_version(engine, &left)?;
-    let right = parsed_version(engine, &right)?;
-    Ok(make(left.compare(&right) as i64))
-}
-
-fn version_match(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
-    use std::cmp::Ordering::{Equal, Greater, Less};
-    let version = parsed_version(engine, &args.required(0))?;
-    let expression = engine.text(&args.required(1))?;
-    let (wanted, rest): (&[std::cmp::Ordering], &str) = if let Some(rest) =
-        expression.strip_prefix(">=")
-    {
-        (&[Greater, Equal], rest)
-    } else if let Some(rest) = expression.strip_prefix("<=") {
-        (&[Less, Equal], rest)
-    } else if let Some(rest) = expression.strip_prefix("==") {
-        (&[Equal], rest)
-    } else if let Some(rest) = expression.strip_prefix("!=") {
-        (&[Less, Greater], rest)
-    } else if let Some(rest) = expression.strip_prefix('<') {
-        (&[Less], rest)
-    } else if let Some(rest) = expression.strip_prefix('>') {
-        (&[Greater], rest)
-    } else if expression.starts_with(|c: char| c.is_ascii_digit()) {
-        (&[Equal], &expression)
-    } else {
-        return Err(value_error(format!(
-            "match_expr parameter should be in format <op><ver>, where <op> is one of ['<', '>', \
-             '==', '<=', '>=', '!=']. You provided: {}",
-            text::repr(&Val::str(expression))
-        )));
-    };
-    let other = parsed_version(engine, &Val::str(rest))?;
-    Ok(Val::Bool(wanted.contains(&version.compare(&other))))
 }
 
 fn path_part(engine: &Engine<'_>, mut args: Bound, wants_base: bool) -> Res<Val> {

@@ -161,7 +161,7 @@ pub(super) fn yaml_data(engine: &Engine<'_>, value: &Val, depth: usize) -> Res<D
         Val::Moment(moment) => Data::Plain(text::moment_text(moment, ' ')),
         Val::List(list) => Data::List(all(&list.to_vec())?),
         Val::Tuple(tuple) if !tuple.is_group => Data::List(all(&tuple.items)?),
-        Val::Set(set) => {
+        Val::Set(set) if !set.is_frozen => {
             let keys: Vec<Val> = set.items.borrow().keys().map(|key| key.0.clone()).collect();
             Data::Set(all(&keys)?)
         }
@@ -190,7 +190,7 @@ pub(super) fn yaml_data(engine: &Engine<'_>, value: &Val, depth: usize) -> Res<D
             return Err(super::raised(
                 "RepresenterError",
                 crate::Kind::Value,
-                format!("cannot represent an object: {}", text::repr(other)),
+                format!("('cannot represent an object', {})", text::repr(other)),
             ));
         }
     })
@@ -270,6 +270,7 @@ fn yaml_node(engine: &Engine<'_>, node: &squall_yaml::Node) -> Res<Val> {
             }
             Val::Set(Rc::new(Set {
                 items: std::cell::RefCell::new(items),
+                is_frozen: false,
             }))
         }
     })

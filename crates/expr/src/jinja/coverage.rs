@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::registry::{self, Callable};
-use super::{catalogue, dates, filters, methods, methods_str, objects, tests};
+use super::{catalogue, dates, filters, methods, methods_number, methods_str, objects, tests};
 
 fn cases() -> String {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
@@ -71,8 +71,8 @@ fn every_method_has_a_case() {
         methods::LIST,
         methods::DICT,
         methods::TUPLE,
-        methods::INT,
-        methods::FLOAT,
+        methods_number::INT,
+        methods_number::FLOAT,
         methods::BYTES,
         dates::METHODS,
         objects::LOOP_METHODS,

@@ -83,7 +83,7 @@ fn position(index: &Val, length: usize) -> Option<usize> {
 }
 
 /// The element or entry, if there is one.
-fn subscript(value: &Val, item: &Val) -> Option<Val> {
+pub(super) fn subscript(value: &Val, item: &Val) -> Option<Val> {
     match value {
         Val::Dict(dict) => match item {
             Val::Str(key) => dict.get_str(key),

@@ -3,14 +3,12 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use num_traits::ToPrimitive;
-
 use super::eval::Engine;
-use super::methods_str;
 use super::ops;
 use super::registry::{Bound, Callable};
 use super::value::{Entries, Key, Val, ViewKind};
 use super::{Res, attribute_error, index_error, key_error, lookup, type_error, value_error};
+use super::{methods_number, methods_str};
 
 type Table = HashMap<&'static str, &'static Callable>;
 
@@ -30,8 +28,8 @@ pub(super) fn find(value: &Val, name: &str) -> Option<&'static Callable> {
         Val::List(_) => OF_LIST.get(name).copied(),
         Val::Dict(_) => OF_DICT.get(name).copied(),
         Val::Tuple(_) | Val::Range(_) => among(TUPLE),
-        Val::Float(_) => among(FLOAT),
-        Val::Int(_) | Val::Big(_) | Val::Bool(_) => among(INT),
+        Val::Float(_) => among(methods_number::FLOAT),
+        Val::Int(_) | Val::Big(_) | Val::Bool(_) => among(methods_number::INT),
         Val::Bytes(_) => among(BYTES),
         Val::Date(_) | Val::Moment(_) => super::dates::method(value, name),
         Val::Loop(_) => among(super::objects::LOOP_METHODS),
@@ -84,7 +82,7 @@ pub(super) const DICT: &[Callable] = &[
     Callable::new("get", "get", &["self", "key", "default"], 2, dict_get),
     Callable::new("items", "items", &["self"], 1, dict_items),
     Callable::new("keys", "keys", &["self"], 1, dict_keys),
-    Callable::new("pop", "pop", &["self", "key", "default"], 2, dict_pop),
+    Callable::new("pop", "pop", &["self", "key", "default"], 1, dict_pop),
     Callable::new("popitem", "popitem", &["self"], 1, dict_popitem),
     Callable::new(
         "setdefault",
@@ -106,41 +104,6 @@ pub(super) const TUPLE: &[Callable] = &[
         2,
         sequence_index,
     ),
-];
-
-pub(super) const FLOAT: &[Callable] = &[
-    Callable::new("is_integer", "is_integer", &["self"], 1, |_, mut args| {
-        Ok(Val::Bool(
-            matches!(args.required(0), Val::Float(n) if n.is_finite() && n.fract() == 0.0),
-        ))
-    }),
-    Callable::new("conjugate", "conjugate", &["self"], 1, |_, mut args| {
-        Ok(args.required(0))
-    }),
-];
-
-pub(super) const INT: &[Callable] = &[
-    Callable::new("bit_length", "bit_length", &["self"], 1, |_, mut args| {
-        Ok(match args.required(0) {
-            Val::Big(number) => Val::Int(number.bits().to_i64().unwrap_or(i64::MAX)),
-            Val::Int(number) => Val::Int(i64::from(64 - number.unsigned_abs().leading_zeros())),
-            Val::Bool(truth) => Val::Int(i64::from(truth)),
-            _ => Val::Int(0),
-        })
-    }),
-    Callable::new("bit_count", "bit_count", &["self"], 1, |_, mut args| {
-        Ok(match args.required(0) {
-            Val::Big(number) => {
-                Val::Int(i64::try_from(number.magnitude().count_ones()).unwrap_or(0))
-            }
-            Val::Int(number) => Val::Int(i64::from(number.unsigned_abs().count_ones())),
-            Val::Bool(truth) => Val::Int(i64::from(truth)),
-            _ => Val::Int(0),
-        })
-    }),
-    Callable::new("conjugate", "conjugate", &["self"], 1, |_, mut args| {
-        ops::sign(&args.required(0), false)
-    }),
 ];
 
 pub(super) const BYTES: &[Callable] = &[
@@ -402,7 +365,10 @@ fn dict_values(_: &Engine<'_>, mut args: Bound) -> Res<Val> {
 
 fn dict_pop(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     let dict = own_dict(args.required(0))?;
-    let key = Key::new(args.required(1))?;
+    let Some(key) = args.optional(1) else {
+        return Err(type_error("pop expected at least 1 argument, got 0"));
+    };
+    let key = Key::new(key)?;
     engine.budget.step(dict.len() / 16)?;
     let removed = dict.own().shift_remove(&key);
     match removed.or_else(|| args.optional(2)) {

@@ -2,9 +2,11 @@
 
 use squall_value::Str;
 
+use super::case::{capitalize, casefold, swapcase, title};
 use super::eval::Engine;
 use super::methods::{clamped, index_argument};
 use super::registry::{Bound, Callable};
+use super::translate::{maketrans, translate};
 use super::value::Val;
 use super::{Res, lookup, ops, percent, type_error, value_error};
 use crate::statement::is_python_space;
@@ -173,6 +175,14 @@ pub(super) const ALL: &[Callable] = &[
         2,
         format_map,
     ),
+    Callable::new(
+        "maketrans",
+        "maketrans",
+        &["self", "x", "y", "z"],
+        2,
+        maketrans,
+    ),
+    Callable::new("translate", "translate", &["self", "table"], 2, translate),
     Callable::new("isalnum", "isalnum", &["self"], 1, |_, a| {
         all(a, char::is_alphanumeric)
     }),
@@ -221,7 +231,7 @@ pub(super) const ALL: &[Callable] = &[
     }),
 ];
 
-fn text(value: &Val) -> Res<Str> {
+pub(super) fn text(value: &Val) -> Res<Str> {
     match value {
         Val::Str(text) | Val::Safe(text) => Ok(text.clone()),
         Val::Undefined(missing) => Err(missing.error()),
@@ -236,45 +246,6 @@ fn mapped(engine: &Engine<'_>, mut args: Bound, map: fn(&str) -> String) -> Res<
     let mapped = map(&text(&args.required(0))?);
     engine.budget.bytes(mapped.len())?;
     Ok(Val::str(mapped))
-}
-
-pub(super) fn capitalize(text: &str) -> String {
-    let mut chars = text.chars();
-    match chars.next() {
-        None => String::new(),
-        Some(first) => first.to_uppercase().collect::<String>() + &chars.as_str().to_lowercase(),
-    }
-}
-
-fn casefold(text: &str) -> String {
-    text.to_lowercase().replace('ß', "ss").replace('ς', "σ")
-}
-
-/// Upper case after every character without case, lower case elsewhere.
-fn title(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut is_inside = false;
-    for c in text.chars() {
-        if is_inside {
-            out.extend(c.to_lowercase());
-        } else {
-            out.extend(c.to_uppercase());
-        }
-        is_inside = c.is_lowercase() || c.is_uppercase();
-    }
-    out
-}
-
-fn swapcase(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_uppercase() {
-            out.extend(c.to_lowercase());
-        } else {
-            out.extend(c.to_uppercase());
-        }
-    }
-    out
 }
 
 fn justify(engine: &Engine<'_>, mut args: Bound, side: char) -> Res<Val> {

@@ -6,6 +6,7 @@
 
 mod ast;
 mod calls;
+mod case;
 mod catalogue;
 mod convert;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod lexer;
 mod lookup;
 mod meta;
 mod methods;
+mod methods_number;
 mod methods_str;
 mod objects;
 mod ops;
@@ -28,8 +30,10 @@ mod registry;
 mod scope;
 mod tests;
 mod text;
+mod translate;
 mod value;
 mod variables;
+mod versions;
 
 use std::collections::BTreeSet;
 
@@ -38,7 +42,8 @@ use squall_value::Value;
 pub(crate) use catalogue::visible;
 pub(crate) use eval::{Engine, Outside};
 pub(crate) use registry::{CallArgs, CatalogueFunction, Environment, function, functions};
-pub(crate) use value::Val;
+pub(crate) use text::moment_text;
+pub(crate) use value::{Entries, Key, Moment, Set, Val};
 
 use crate::{Error, Kind, Limits};
 
@@ -175,23 +180,6 @@ pub(crate) fn call_function(
     args: CallArgs,
 ) -> Res<Val> {
     (function.call)(engine, registry::bind(function, args)?)
-}
-
-/// A value of another language that only its type's name and its text are known of.
-pub(crate) fn opaque(type_name: &'static str, text: impl Into<squall_value::Str>) -> Val {
-    Val::Opaque(type_name, text.into())
-}
-
-/// A set of these elements.
-pub(crate) fn set_of(items: &Value) -> Val {
-    let entries = items.as_list().unwrap_or_default().iter();
-    Val::Set(std::rc::Rc::new(value::Set {
-        items: std::cell::RefCell::new(
-            entries
-                .map(|item| (value::Key(Val::from(item)), Val::None))
-                .collect(),
-        ),
-    }))
 }
 
 /// Python's `str(value)`.

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::rc::Rc;
 
 use num_bigint::{BigInt, Sign};
-use num_traits::{FromPrimitive, Signed, ToPrimitive, Zero};
+use num_traits::{FromPrimitive, ToPrimitive, Zero};
 
 use super::ast::{BinOp, CmpOp};
 use super::eval::Engine;
@@ -170,6 +170,7 @@ fn subtract(left: &Val, right: &Val) -> Res<Val> {
             .collect();
         return Ok(Val::Set(Rc::new(super::value::Set {
             items: std::cell::RefCell::new(items),
+            is_frozen: a.is_frozen,
         })));
     }
     Err(unsupported("-", left, right))
@@ -190,7 +191,12 @@ fn multiply(left: &Val, right: &Val, budget: &Budget) -> Res<Val> {
     let count = match count {
         Val::Int(count) => usize::try_from(*count).unwrap_or(0),
         Val::Bool(truth) => usize::from(*truth),
-        Val::Big(count) if count.is_negative() => 0,
+        Val::Big(_) if is_sequence(sequence) => {
+            return Err(super::arithmetic_error(
+                "OverflowError",
+                "cannot fit 'int' into an index-sized integer",
+            ));
+        }
         _ => usize::MAX,
     };
     let repeat = |items: &[Val]| -> Res<Vec<Val>> {

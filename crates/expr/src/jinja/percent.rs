@@ -37,6 +37,7 @@ pub(super) fn format(format: &Val, args: &Val, budget: &Budget) -> Res<Val> {
         at: 0,
         mapping: args,
         is_mapping_used: false,
+        length: 0,
         budget,
     };
     let out = formatter.run(&text)?;
@@ -60,6 +61,8 @@ struct Percent<'a> {
     at: usize,
     mapping: &'a Val,
     is_mapping_used: bool,
+    /// How many characters the format has.
+    length: usize,
     budget: &'a Budget,
 }
 
@@ -69,6 +72,7 @@ impl Percent<'_> {
     fn run(&mut self, format: &str) -> Res<String> {
         let mut out = String::new();
         let mut chars = format.chars().peekable();
+        self.length = format.chars().count();
         while let Some(c) = chars.next() {
             if c != '%' {
                 out.push(c);
@@ -91,15 +95,15 @@ impl Percent<'_> {
         value.ok_or_else(|| type_error("not enough arguments for format string"))
     }
 
-    fn number(&mut self, chars: &mut Chars<'_>, spec: &mut Spec) -> Res<Option<usize>> {
+    /// A width or a precision: digits, or `*` for the next argument. Negative is the given
+    /// argument's sign.
+    fn number(&mut self, chars: &mut Chars<'_>, is_negative: &mut bool) -> Res<Option<usize>> {
         if chars.peek() == Some(&'*') {
             chars.next();
             let Val::Int(width) = self.take()? else {
                 return Err(type_error("* wants int"));
             };
-            if width < 0 {
-                spec.align = Some('<');
-            }
+            *is_negative = width < 0;
             return checked_width(usize::try_from(width.unsigned_abs()).unwrap_or(usize::MAX))
                 .map(Some);
         }
@@ -125,9 +129,15 @@ impl Percent<'_> {
                 _ => spec.sign = spec.sign.or(Some(' ')),
             }
         }
-        spec.width = self.number(chars, &mut spec.clone())?.unwrap_or(0);
+        let mut is_negative = false;
+        spec.width = self.number(chars, &mut is_negative)?.unwrap_or(0);
+        if is_negative {
+            spec.align = Some('<');
+        }
         if chars.next_if_eq(&'.').is_some() {
-            spec.precision = Some(self.number(chars, &mut spec.clone())?.unwrap_or(0));
+            let mut is_negative = false;
+            let precision = self.number(chars, &mut is_negative)?.unwrap_or(0);
+            spec.precision = Some(if is_negative { 0 } else { precision });
         }
         while chars.next_if(|c| "hlL".contains(*c)).is_some() {}
         let Some(kind) = chars.next() else {
@@ -139,8 +149,9 @@ impl Percent<'_> {
         }
         if !"diouxXeEfFgGcrsa".contains(kind) {
             return Err(value_error(format!(
-                "unsupported format character '{kind}' (0x{:x}) at index 0",
-                kind as u32
+                "unsupported format character '{kind}' (0x{:x}) at index {}",
+                kind as u32,
+                self.length - chars.clone().count() - 1
             )));
         }
         let value = match value {

@@ -3,7 +3,7 @@
 use super::eval::Engine;
 use super::ops::{self, Number};
 use super::registry::{Bound, Callable};
-use super::value::Val;
+use super::value::{Key, Val};
 use super::{Res, ast::BinOp, ast::CmpOp};
 
 type Check = fn(&Engine<'_>, Bound) -> Res<Val>;
@@ -37,13 +37,13 @@ pub(super) const ALL: &[Callable] = &[
         Ok(Val::Bool(a.required(0).is_undefined()))
     }),
     plain("filter", "test_filter", |e, mut a| {
-        let value = a.required(0);
+        let value = Key::new(a.required(0))?.0;
         Ok(Val::Bool(value.as_str().is_some_and(|name| {
             e.environment().filter(name).is_some()
         })))
     }),
     plain("test", "test_test", |e, mut a| {
-        let value = a.required(0);
+        let value = Key::new(a.required(0))?.0;
         Ok(Val::Bool(
             value
                 .as_str()
@@ -102,10 +102,7 @@ pub(super) const ALL: &[Callable] = &[
                 | Val::Dict(_)
                 | Val::Range(_)
         );
-        match &value {
-            Val::Undefined(missing) if !missing.is_lenient => Err(missing.error()),
-            _ => Ok(Val::Bool(has_items)),
-        }
+        Ok(Val::Bool(has_items))
     }),
     plain("iterable", "test_iterable", |_, mut a| {
         let value = a.required(0);

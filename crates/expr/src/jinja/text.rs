@@ -34,11 +34,19 @@ pub(super) fn write_str(out: &mut String, value: &Val) -> Res<()> {
             let _ = write!(out, "{date}");
         }
         Val::Moment(moment) => out.push_str(&moment_text(moment, ' ')),
-        other => Repr {
-            out,
-            open: Vec::new(),
+        other => {
+            if let Val::Foreign(foreign) = other
+                && let Ok(text) = foreign.to_python_str()
+            {
+                out.push_str(&text);
+                return Ok(());
+            }
+            Repr {
+                out,
+                open: Vec::new(),
+            }
+            .write(other);
         }
-        .write(other),
     }
     Ok(())
 }
@@ -96,11 +104,17 @@ impl Repr<'_> {
                 let address = std::rc::Rc::as_ptr(dict).cast();
                 self.sequence(address, ("{", "}"), |repr| repr.pairs(&dict.items()));
             }
-            Val::Set(set) if set.items.borrow().is_empty() => self.out.push_str("set()"),
+            Val::Set(set) if set.items.borrow().is_empty() => {
+                let _ = write!(self.out, "{}()", value.type_name());
+            }
             Val::Set(set) => {
                 let items: Vec<Val> = set.items.borrow().keys().map(|key| key.0.clone()).collect();
                 let address = std::rc::Rc::as_ptr(set).cast();
-                self.sequence(address, ("{", "}"), |repr| repr.items(items.iter()));
+                let around = match set.is_frozen {
+                    true => ("frozenset({", "})"),
+                    false => ("{", "}"),
+                };
+                self.sequence(address, around, |repr| repr.items(items.iter()));
             }
             other => self.object(other),
         }
@@ -219,6 +233,7 @@ impl Repr<'_> {
                 }
                 None => self.out.push_str("<Macro anonymous>"),
             },
+            Val::Foreign(foreign) => self.foreign(foreign, value),
             Val::Opaque(_, text) => self.out.push_str(text),
             Val::Method(method) => {
                 let _ = write!(
@@ -232,6 +247,12 @@ impl Repr<'_> {
                 let _ = write!(self.out, "<{} object>", other.type_name());
             }
         }
+    }
+
+    fn foreign(&mut self, foreign: &squall_yaql::Value, value: &Val) {
+        let text = foreign.to_python_repr();
+        let text = text.unwrap_or_else(|_| format!("<{} object>", value.type_name()));
+        self.out.push_str(&text);
     }
 
     fn moment(&mut self, moment: &Moment) {
@@ -283,7 +304,7 @@ pub(super) fn view_items(kind: ViewKind, dict: &super::value::Dict) -> Vec<Val> 
 }
 
 /// ISO text, with `separator` between date and time; microseconds only if there are any.
-pub(super) fn moment_text(moment: &Moment, separator: char) -> String {
+pub(crate) fn moment_text(moment: &Moment, separator: char) -> String {
     let civil = moment.civil;
     let mut out = format!(
         "{}{separator}{:02}:{:02}:{:02}",

@@ -51,7 +51,9 @@ pub(crate) enum Val {
     Namespace(Rc<Namespace>),
     /// A datastore look-up that has not happened yet.
     Key(Rc<Lookup>),
-    /// A value of another language: its type's name and its text.
+    /// A value of YAQL's that templates have none like: only its type and its text are known.
+    Foreign(Rc<squall_yaql::Value>),
+    /// An object that there is nothing to know about but its type's name and its text.
     Opaque(&'static str, Str),
 }
 
@@ -351,6 +353,8 @@ impl DictState {
 #[derive(Default)]
 pub(crate) struct Set {
     pub(crate) items: RefCell<Entries>,
+    /// Whether it is a `frozenset`, as YAQL's are.
+    pub(crate) is_frozen: bool,
 }
 
 /// A hashable value, with Python's equality: `1`, `1.0` and `True` are one key.
@@ -373,6 +377,7 @@ impl Key {
             return Err(super::limit_error("the key is nested too deeply"));
         }
         match value {
+            Val::Set(set) if set.is_frozen => Ok(()),
             Val::List(_) | Val::Dict(_) | Val::Set(_) => Err(super::type_error(format!(
                 "unhashable type: '{}'",
                 value.type_name()
@@ -545,6 +550,7 @@ impl Val {
             Val::Tuple(tuple) if tuple.is_group => "_GroupTuple",
             Val::Tuple(_) => "tuple",
             Val::Dict(_) => "dict",
+            Val::Set(set) if set.is_frozen => "frozenset",
             Val::Set(_) => "set",
             Val::Date(_) => "date",
             Val::Moment(_) => "datetime",
@@ -563,8 +569,29 @@ impl Val {
             Val::Joiner(_) => "Joiner",
             Val::Namespace(_) => "Namespace",
             Val::Key(_) => "KeyValueLookup",
+            Val::Foreign(value) => match value.type_name().rsplit_once('.') {
+                Some((_, name)) => name,
+                None => value.type_name(),
+            },
             Val::Opaque(name, _) => name,
         }
+    }
+
+    /// The type's name with the module that it is from, as some of Python's messages have it.
+    pub(crate) fn class_name(&self) -> String {
+        let module = match self {
+            Val::Date(_) | Val::Moment(_) => "datetime.",
+            Val::Undefined(_) | Val::Macro(_) | Val::Loop(_) => "jinja2.runtime.",
+            Val::Cycler(_) | Val::Joiner(_) | Val::Namespace(_) => "jinja2.utils.",
+            Val::Foreign(value) => return value.type_name().into(),
+            _ => "",
+        };
+        format!("{module}{}", self.type_name())
+    }
+
+    /// What Python's `str(type(value))` says: `<class 'int'>`.
+    pub(crate) fn class_text(&self) -> String {
+        format!("<class '{}'>", self.class_name())
     }
 
     /// How messages about missing attributes call the value.
@@ -671,6 +698,7 @@ impl Val {
                 | Val::Range(_)
                 | Val::Function(_)
                 | Val::Key(_)
+                | Val::Foreign(_)
                 | Val::Opaque(..)
         )
     }

@@ -261,18 +261,23 @@ fn out_of_range(what: &str) -> Error {
     ))
 }
 
-fn start_position(count: i64) -> Result<u64, Error> {
-    u64::try_from(count).map_err(|_| out_of_range("Indices"))
+/// How many elements to leave out.
+fn start_position(call: &Call<'_, '_>, index: usize) -> Result<u64, Error> {
+    match call.value(index) {
+        Value::BigInt(_) => Err(out_of_range("Indices")),
+        _ => u64::try_from(call.int(index)?).map_err(|_| out_of_range("Indices")),
+    }
 }
 
-/// As [`start_position`]; the reference has other words for -1, its own sign of an error.
-pub(super) fn stop_position(count: i64) -> Result<u64, Error> {
-    let what = if count == -1 {
-        "Stop argument"
-    } else {
-        "Indices"
-    };
-    u64::try_from(count).map_err(|_| out_of_range(what))
+/// How many elements to take; the reference has other words for -1, its own sign of an error.
+pub(super) fn stop_position(call: &Call<'_, '_>, index: usize) -> Result<u64, Error> {
+    match call.value(index) {
+        Value::BigInt(_) => Err(out_of_range("Stop argument")),
+        _ => match call.int(index)? {
+            -1 => Err(out_of_range("Stop argument")),
+            count => u64::try_from(count).map_err(|_| out_of_range("Indices")),
+        },
+    }
 }
 
 fn add_windows(library: &mut Library) {
@@ -280,7 +285,7 @@ fn add_windows(library: &mut Library) {
         library.method(
             &format!("{name}(collection: iterable, count: int)"),
             |call| {
-                let mut left = stop_position(call.int(1)?)?;
+                let mut left = stop_position(call, 1)?;
                 let mut source = call.cursor(0)?;
                 call.lazy(move |ev| {
                     if left == 0 {
@@ -293,7 +298,7 @@ fn add_windows(library: &mut Library) {
         );
     }
     library.method("skip(collection: iterable, count: int)", |call| {
-        let mut left = start_position(call.int(1)?)?;
+        let mut left = start_position(call, 1)?;
         let mut source = call.cursor(0)?;
         call.lazy(move |ev| {
             while left > 0 {

@@ -190,7 +190,7 @@ fn wanted(count: i64, negative: u64) -> u64 {
 
 fn split(call: &mut Call<'_, '_>, regex_index: usize, text_index: usize) -> Result<Value, Error> {
     let (regex, text) = (regex_at(call, regex_index)?, call.str(text_index)?);
-    let mut left = wanted(call.int(2)?, 0);
+    let mut left = wanted(call.word(2)?, 0);
     let mut parts = Vec::new();
     let mut from = 0;
     let mut previous = None;
@@ -247,7 +247,7 @@ fn substitute(
 fn replace(call: &mut Call<'_, '_>, regex_index: usize, text_index: usize) -> Result<Value, Error> {
     let (regex, text) = (regex_at(call, regex_index)?, call.str(text_index)?);
     let template = Template::parse(&call.str(2)?, &regex)?;
-    let count = call.int(3)?;
+    let count = call.word(3)?;
     substitute(call.ev, &regex, &text, count, |_, spans, out| {
         template.expand(&text, spans, out);
         Ok(())
@@ -260,7 +260,7 @@ fn replace_by(
     text_index: usize,
 ) -> Result<Value, Error> {
     let (regex, text) = (regex_at(call, regex_index)?, call.str(text_index)?);
-    let (selector, count) = (call.lambda(2)?, call.int(3)?);
+    let (selector, count) = (call.lambda(2)?, call.word(3)?);
     let outer = call.context.clone();
     substitute(call.ev, &regex, &text, count, |ev, spans, out| {
         let context = outer.child()?;

@@ -30,7 +30,12 @@ pub(super) fn add(library: &mut Library) {
     library.method("intersect(left: set, right: set)", |call| {
         let left = real_set(&call.value(0), "intersection")?;
         let right = members(call, 1)?;
-        let kept = left.members().iter().filter(|key| right.contains(*key));
+        // Of equal members, those of the smaller set are kept.
+        let (from, other) = match right.len() <= left.len() {
+            true => (&right, left.members()),
+            false => (left.members(), &right),
+        };
+        let kept = from.iter().filter(|key| other.contains(*key));
         Set::new(kept.cloned().collect()).map(Value::Set)
     });
     library.method("difference(left: set, right: set)", |call| {

@@ -13,9 +13,9 @@ pub(super) fn add(library: &mut Library) {
     add_inserts(library);
     library.method("slice(collection: iterable, length: int)", |call| {
         let mut source = call.cursor(0)?;
-        let length = call.int(1)?;
+        let length = stop_position(call, 1);
         call.lazy(move |ev| {
-            let length = stop_position(length)?;
+            let length = length.clone()?;
             let mut piece = Vec::new();
             while (piece.len() as u64) < length {
                 let Some(item) = source.next(ev)? else {
@@ -194,7 +194,7 @@ fn add_inserts(library: &mut Library) {
         "insert(collection: sequence, position: int, value)",
         |call| {
             let items = call.sequence(0)?;
-            let position = slice_index(call.int(1)?, items.len());
+            let position = slice_index(call.word(1)?, items.len());
             call.ev.charge((items.len() as u64 + 1) * VALUE_BYTES)?;
             call.ev.steps(items.len() as u64 / 16)?;
             let mut items = items.to_vec();

@@ -379,7 +379,7 @@ fn add_splits(library: &mut Library) {
                     return Err(Error::value_error("empty separator"));
                 }
                 call.ev.steps(text.len() as u64 / 16)?;
-                let parts = split(&text, separator.as_deref(), call.int(2)?, from_right);
+                let parts = split(&text, separator.as_deref(), call.word(2)?, from_right);
                 call.ev
                     .charge(text.len() as u64 + parts.len() as u64 * 2 * VALUE_BYTES)?;
                 Value::list(parts.into_iter().map(Value::from).collect())
@@ -420,7 +420,7 @@ fn add_replacements(library: &mut Library) {
         "replace(string: str, old: str, new: str, count: int=-1)",
         |call| {
             let (text, old, new) = (call.str(0)?, call.str(1)?, call.str(2)?);
-            let count = call.int(3)?;
+            let count = call.word(3)?;
             replace(call.ev, &text, &old, &new, count).map(Value::from)
         },
     );
@@ -428,7 +428,7 @@ fn add_replacements(library: &mut Library) {
         "replace(string: str, replacements: dict, count: int=-1)",
         |call| {
             let mut text: Str = call.str(0)?;
-            let (replacements, count) = (call.dict(1)?, call.int(2)?);
+            let (replacements, count) = (call.dict(1)?, call.word(2)?);
             for (old, new) in replacements.iter() {
                 let (old, new) = (text_of(call.ev, &old)?, text_of(call.ev, &new)?);
                 text = Str::from(replace(call.ev, &text, &old, &new, count)?);

@@ -181,6 +181,23 @@ impl Value {
         }
     }
 
+    /// The plain data that this value is and shares, without a copy; none for what is more than
+    /// data, or was put together by an expression.
+    #[must_use]
+    pub fn shared_data(&self) -> Option<Data> {
+        Some(match self {
+            Value::Null => Data::Null,
+            Value::Bool(truth) => Data::Bool(*truth),
+            Value::Int(number) => Data::Int(*number),
+            Value::BigInt(number) => Data::BigInt(number.clone()),
+            Value::Float(number) => Data::Float(*number),
+            Value::String(text) => Data::String(text.clone()),
+            Value::Sequence(items) => Data::List(items.as_data()?.clone()),
+            Value::Dict(dict) => Data::Dict(dict.as_data()?.clone()),
+            _ => return None,
+        })
+    }
+
     pub(crate) fn big(number: BigInt) -> Value {
         i64::try_from(&number).map_or_else(|_| Value::BigInt(Arc::new(number)), Value::Int)
     }

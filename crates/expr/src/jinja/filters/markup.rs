@@ -173,7 +173,12 @@ fn xmlattr(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
         if matches!(value, Val::None | Val::Undefined(_)) {
             continue;
         }
-        let key = engine.text(&key)?;
+        let (Val::Str(key) | Val::Safe(key)) = key else {
+            return Err(type_error(format!(
+                "expected string or bytes-like object, got '{}'",
+                key.type_name()
+            )));
+        };
         if key.contains(|c: char| is_python_space(c) || "/>=".contains(c)) {
             return Err(value_error(format!(
                 "Invalid character in attribute name: {}",

@@ -274,7 +274,7 @@ fn last(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     let value = args.required(0);
     let found = match &value {
         Val::List(list) => list.get(list.len().wrapping_sub(1)),
-        Val::Iter(_) => {
+        Val::Iter(_) | Val::Set(_) | Val::None | Val::Bool(_) | Val::Int(_) | Val::Float(_) => {
             return Err(type_error(format!(
                 "'{}' object is not reversible",
                 value.type_name()

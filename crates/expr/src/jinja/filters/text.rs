@@ -3,10 +3,14 @@
 use squall_value::Str;
 
 use super::{argument_error, flag, simple};
+use crate::jinja::ast::CmpOp;
+use crate::jinja::case::capitalize;
 use crate::jinja::eval::Engine;
-use crate::jinja::methods::index_argument;
-use crate::jinja::methods_str::{capitalize, lines, replaced, stripped};
+use crate::jinja::methods::{index_argument, no_attribute};
+use crate::jinja::methods_str::{lines, replaced, stripped};
+use crate::jinja::ops;
 use crate::jinja::registry::{Bound, Callable};
+use crate::jinja::text::repr;
 use crate::jinja::value::{Entries, Key, Val};
 use crate::jinja::{Res, percent, raised, type_error};
 use crate::statement::is_python_space;
@@ -228,6 +232,25 @@ fn trim(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
 
 fn truncate(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     let value = args.required(0);
+    let length = args.optional(1).unwrap_or(Val::Int(255));
+    let kills_words = flag(args.optional(2), false)?;
+    let end = args
+        .optional(3)
+        .map_or(Ok("...".into()), |end| engine.text(&end))?;
+    let leeway = match args.optional(4) {
+        None | Some(Val::None) => 5,
+        Some(leeway) => index_argument(&leeway)?,
+    };
+    let end_length = Val::len_of(end.chars().count());
+    let failed = if ops::compare(engine, CmpOp::Lt, &length, &end_length)? {
+        let (least, length) = (repr(&end_length), repr(&length));
+        Some(format!("expected length >= {least}, got {length}"))
+    } else {
+        (leeway < 0).then(|| format!("expected leeway >= 0, got {leeway}"))
+    };
+    if let Some(message) = failed {
+        return Err(raised("AssertionError", crate::Kind::Assertion, message));
+    }
     if matches!(
         value,
         Val::None | Val::Bool(_) | Val::Int(_) | Val::Big(_) | Val::Float(_)
@@ -238,26 +261,7 @@ fn truncate(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
         )));
     }
     let text = engine.text(&value)?;
-    let length = args
-        .optional(1)
-        .map_or(Ok(255), |value| index_argument(&value))?;
-    let kills_words = flag(args.optional(2), false)?;
-    let end = args
-        .optional(3)
-        .map_or(Ok("...".into()), |end| engine.text(&end))?;
-    let leeway = match args.optional(4) {
-        None | Some(Val::None) => 5,
-        Some(leeway) => index_argument(&leeway)?,
-    };
-    let end_length = i64::try_from(end.chars().count()).unwrap_or(i64::MAX);
-    if length < end_length || leeway < 0 {
-        let message = if leeway < 0 {
-            format!("expected leeway >= 0, got {leeway}")
-        } else {
-            format!("expected length >= {end_length}, got {length}")
-        };
-        return Err(raised("AssertionError", crate::Kind::Assertion, message));
-    }
+    let (length, end_length) = (index_argument(&length)?, index_argument(&end_length)?);
     let characters = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
     if characters <= length.saturating_add(leeway) {
         return Ok(Val::Str(text));
@@ -278,7 +282,8 @@ fn wordwrap(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     let breaks_words = flag(args.optional(2), true)?;
     let separator: Str = match args.optional(3) {
         None | Some(Val::None) => "\n".into(),
-        Some(separator) => engine.text(&separator)?,
+        Some(Val::Str(separator) | Val::Safe(separator)) => separator,
+        Some(other) => return Err(no_attribute(&other, "join")),
     };
     let breaks_hyphens = flag(args.optional(4), true)?;
     let Some(width) = usize::try_from(width).ok().filter(|width| *width > 0) else {
