@@ -11,6 +11,7 @@ mod ci;
 mod clock;
 mod command;
 mod crash;
+mod fuzz;
 mod http;
 mod peers;
 mod server;
@@ -47,6 +48,8 @@ enum Command {
     Bench(bench::Options),
     /// Kill a real server at random moments and check what it had promised.
     Crash(crash::Options),
+    /// Feed the languages, YAML, parameters and criteria what nobody would write.
+    Fuzz(fuzz::Options),
     /// Everything that has to hold before a change is merged.
     Ci,
 }
@@ -76,6 +79,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Bench(_) if cfg!(debug_assertions) => command::again_optimised(&root),
         Command::Bench(options) => bench::run(&root, &options),
         Command::Crash(options) => crash::run(&root, &options),
+        Command::Fuzz(options) => fuzz::run(&root, &options),
         Command::Ci => ci::run(&root),
     }
 }
