@@ -12,7 +12,7 @@ use super::methods::index_argument;
 use super::registry::{Bound, Callable};
 use super::value::Val;
 use super::versions::{compare_versions, parsed_version, version_match};
-use super::{Res, convert, lookup, ops, raised, text, type_error, value_error};
+use super::{Res, convert, lookup, ops, raised, type_error, value_error};
 use crate::functions::{json, jsonpath, time, yaml};
 use crate::scope::KeyScope;
 use crate::{Error, Kind};
