@@ -436,7 +436,7 @@ fn title_case(name: &str) -> String {
 }
 
 /// The error and its causes, without the URL, which may hold a secret.
-fn explain(error: &reqwest::Error) -> String {
+pub(crate) fn explain(error: &reqwest::Error) -> String {
     let mut text = match (error.is_connect(), error.is_builder()) {
         (true, _) => "the server could not be reached".to_owned(),
         (_, true) => "the request is invalid".to_owned(),

@@ -21,6 +21,7 @@ mod python;
 mod registry;
 mod shell;
 mod ssh;
+mod winrm;
 
 pub use host::{Host, Settings};
 pub use mask::{MASK, SECRET_BYTES_MIN};

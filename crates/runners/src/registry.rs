@@ -12,6 +12,7 @@ use crate::port::Runner;
 use crate::python::Python;
 use crate::shell::{ShellCommand, ShellScript};
 use crate::ssh::{Kind, Pool, Remote};
+use crate::winrm::{self, Windows};
 
 /// What the API tells of a runner type.
 #[derive(Debug, Clone)]
@@ -90,6 +91,13 @@ impl Registry {
         for kind in [Kind::Command, Kind::Script] {
             let remote = Remote::new(kind, Arc::clone(host), Arc::clone(&pool));
             registry.add(Arc::new(remote));
+        }
+        for kind in [
+            winrm::Kind::Command,
+            winrm::Kind::PowerShell,
+            winrm::Kind::Script,
+        ] {
+            registry.add(Arc::new(Windows::new(kind, Arc::clone(host))));
         }
         registry.add(Arc::new(Http::new(host.clone())));
         registry.add(Arc::new(Python::new(host.clone())));

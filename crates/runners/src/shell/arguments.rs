@@ -8,18 +8,31 @@ use crate::port::Job;
 
 /// The named arguments in the order of the parameters, then the positional ones by position.
 pub(crate) fn of(job: &Job) -> Vec<String> {
-    let positions = positions(job);
-    let positional: HashSet<&str> = positions.values().copied().collect();
     let operator = job
         .runner_parameters
         .get("kwarg_op")
         .and_then(Value::as_str)
         .unwrap_or("--");
+    let (by_name, positional) = apart(job);
+    let named = by_name
+        .into_iter()
+        .filter_map(|(name, value)| named(operator, name, value));
+    // NUL can't be part of an argument.
+    named
+        .chain(positional)
+        .map(|argument| argument.replace('\0', ""))
+        .collect()
+}
+
+/// The parameters that are passed by name, and the texts of those that have a position.
+pub(crate) fn apart(job: &Job) -> (Vec<(&str, &Value)>, Vec<String>) {
+    let positions = positions(job);
+    let positional: HashSet<&str> = positions.values().copied().collect();
     let named = job
         .action_parameters
         .iter()
-        .filter(|(name, _)| !positional.contains(&***name))
-        .filter_map(|(name, value)| named(operator, name, value));
+        .map(|(name, value)| (&**name, value))
+        .filter(|(name, _)| !positional.contains(name));
     let positional = positions.values().map(|name| {
         let kind = job
             .parameters_schema
@@ -28,11 +41,7 @@ pub(crate) fn of(job: &Job) -> Vec<String> {
         let value = job.action_parameters.get(name).unwrap_or(&Value::Null);
         serialize(kind.and_then(Value::as_str), value)
     });
-    // NUL can't be part of an argument.
-    named
-        .chain(positional)
-        .map(|argument| argument.replace('\0', ""))
-        .collect()
+    (named.collect(), positional.collect())
 }
 
 /// Names by position; of two with the same position the later wins, and the other is a named one.
