@@ -14,9 +14,10 @@ use axum::extract::{Path, State as Extract};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use squall_model::{Execution, ExecutionId, OutputChunk};
+use squall_model::{Execution, ExecutionId, OutputChunk, Status};
+use squall_runners::{ANNOUNCEMENT, announced};
 use squall_store::{Change, Operation, Record, Subject};
-use squall_value::Value;
+use squall_value::{Value, dict};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
@@ -90,6 +91,9 @@ const DEFAULT_EVENTS: [&str; 5] = [
     "st2.trigger_instance__*",
 ];
 
+/// What the names of announcements begin with; the route follows.
+const ANNOUNCEMENT_EVENT: &str = "st2.announcement__";
+
 impl Filter {
     fn new(params: &Params) -> Filter {
         let list = |name: &str| -> Vec<String> {
@@ -120,6 +124,16 @@ impl Filter {
 
     fn wants(&self, event: &str) -> bool {
         self.events.iter().any(|pattern| glob(pattern, event))
+    }
+
+    /// Whether announcements may be wanted: their names are known only when they are read. They
+    /// belong to no execution, so whoever names executions or actions gets none.
+    fn may_want_announcements(&self) -> bool {
+        let may_fit = |pattern: &String| {
+            let fixed = pattern.split('*').next().unwrap_or_default();
+            fixed.starts_with(ANNOUNCEMENT_EVENT) || ANNOUNCEMENT_EVENT.starts_with(fixed)
+        };
+        self.executions.is_empty() && self.actions.is_empty() && self.events.iter().any(may_fit)
     }
 
     fn wants_execution(&self, execution: &Execution) -> bool {
@@ -334,7 +348,11 @@ impl Feed {
             Operation::Deleted => "delete",
         };
         match &change.subject {
-            Subject::Execution { id, .. } => self.tell_execution(change, *id, verb).await,
+            Subject::Execution { id, status } => {
+                let announces =
+                    *status == Status::Succeeded && self.filter.may_want_announcements();
+                self.tell_execution(change, *id, verb, announces).await
+            }
             Subject::TriggerInstance(id) => {
                 if let Some(Record::TriggerInstance(instance)) = &change.record {
                     self.texts.remember(instance);
@@ -398,6 +416,7 @@ impl Feed {
         change: &Change,
         id: ExecutionId,
         verb: &str,
+        announces: bool,
     ) -> std::result::Result<(), Over> {
         let ends = self.filter.end.as_ref().is_some_and(|(end, _)| *end == id);
         let wanted = |event: &str| ends || self.filter.wants(event);
@@ -405,7 +424,7 @@ impl Feed {
         // What was made and ended in one commit is told as both.
         let (wanted, update) = (wanted(&name), wanted("st2.execution__update"));
         let perhaps_both = update && change.operation == Operation::Created;
-        if !(wanted || perhaps_both) {
+        if !(wanted || perhaps_both || announces) {
             return Ok(());
         }
         let execution = match &change.record {
@@ -425,6 +444,9 @@ impl Feed {
         if over {
             self.outputs.remove(&id);
         }
+        if announces && &*execution.request.runner == ANNOUNCEMENT {
+            self.tell_announcement(change.position, &execution).await?;
+        }
         if !self.filter.wants_execution(&execution) && !ends {
             return Ok(());
         }
@@ -442,6 +464,29 @@ impl Feed {
                 .await?;
         }
         if ends && over { Err(Over) } else { Ok(()) }
+    }
+
+    /// An announcement is what the record of its execution says.
+    async fn tell_announcement(
+        &mut self,
+        position: u64,
+        execution: &Execution,
+    ) -> std::result::Result<(), Over> {
+        let found = self.api.engine.store().results(&[execution.id()]).await;
+        let Some((_, payload)) = found.map_err(|_| Over)?.into_iter().next() else {
+            return Ok(());
+        };
+        let result = squall_value::json::read_python(&payload.json).unwrap_or_default();
+        let Some((route, said)) = announced(&result) else {
+            return Ok(());
+        };
+        let name = format!("{ANNOUNCEMENT_EVENT}{route}");
+        if !self.filter.wants(&name) {
+            return Ok(());
+        }
+        let trace = execution.request.context.get("trace_context").cloned();
+        let data = dict! { "payload" => said.clone(), "trace_context" => trace };
+        self.put(&name, position, &data.to_json()).await
     }
 
     async fn tell_output(
@@ -550,6 +595,35 @@ async fn follow_output(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn announcements_are_read_only_for_those_who_may_want_them() {
+        let default = DEFAULT_EVENTS.join(",");
+        for (events, actions, expect) in [
+            (&*default, "", true),
+            ("st2.announcement__chatops", "", true),
+            ("st2.execution__create,st2.announcement__*", "", true),
+            ("*", "", true),
+            ("st2.execution__*", "", false),
+            ("*", "core.local", false),
+        ] {
+            let list = |text: &str| -> Vec<String> {
+                let items = text.split(',').filter(|item| !item.is_empty());
+                items.map(str::to_owned).collect()
+            };
+            let filter = Filter {
+                events: list(events),
+                executions: Vec::new(),
+                actions: list(actions),
+                end: None,
+            };
+            assert_eq!(
+                filter.may_want_announcements(),
+                expect,
+                "{events} {actions}"
+            );
+        }
+    }
 
     #[test]
     fn patterns_are_shell_globs() {

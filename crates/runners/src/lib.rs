@@ -10,6 +10,7 @@
 //! a cancel and the next start of a server that died ([`find_orphans`], [`end_orphans`]) reach the
 //! whole tree, daemons included.
 
+mod announcement;
 mod host;
 mod http;
 mod mask;
@@ -23,6 +24,7 @@ mod shell;
 mod ssh;
 mod winrm;
 
+pub use announcement::{ANNOUNCEMENT, announced};
 pub use host::{Host, Settings};
 pub use mask::{MASK, SECRET_BYTES_MIN};
 pub use output::TRUNCATED;

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use squall_value::{Value, json};
 
+use crate::announcement::Announcement;
 use crate::host::Host;
 use crate::http::Http;
 use crate::noop::Noop;
@@ -85,6 +86,7 @@ impl Registry {
     pub fn new(host: &Arc<Host>) -> Registry {
         let mut registry = Registry::default();
         registry.add(Arc::new(Noop::new()));
+        registry.add(Arc::new(Announcement));
         registry.add(Arc::new(ShellCommand::new(host.clone())));
         registry.add(Arc::new(ShellScript::new(host.clone())));
         let pool = Pool::new(&host.settings.ssh, Arc::clone(&host.env));
