@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use squall_env::fresh_id;
+use squall_expr::Context;
 use squall_model::{Execution, Outcome, TriggerInstance, TriggerInstanceStatus, TriggerRef};
 use squall_store::Command;
 use squall_value::{Dict, Str, Value, dict};
@@ -63,24 +64,73 @@ impl Engine {
 
     /// StackStorm's `notify`: one event for each route of each section that fits the outcome.
     fn notify(&self, execution: &Arc<Execution>, result: &Value, plan: &mut Plan) {
-        let sections = match execution.state().outcome() {
-            Some(Outcome::Succeeded) => ["on-complete", "on-success"],
-            Some(_) => ["on-complete", "on-failure"],
-            None => return,
+        let Some(outcome) = execution.state().outcome() else {
+            return;
         };
-        for section in sections {
+        if !self.is_listened_to(NOTIFY_TRIGGER) {
+            return;
+        }
+        let sections: &[(&str, &str)] = match outcome {
+            Outcome::Succeeded => &[("on-complete", "completed"), ("on-success", "succeeded")],
+            Outcome::Canceled => &[("on-complete", "completed")],
+            Outcome::Failed | Outcome::TimedOut | Outcome::Abandoned => {
+                &[("on-complete", "completed"), ("on-failure", "failed")]
+            }
+        };
+        for (name, word) in sections {
             let notify = &execution.request.notify;
             // Stored notifications use underscores, files hyphens.
-            let underscored = section.replace('-', "_");
-            let Some(section) = notify.get(section).or_else(|| notify.get(&underscored)) else {
+            let section = notify
+                .get(name)
+                .or_else(|| notify.get(&name.replace('-', "_")));
+            let Some(section) = section else { continue };
+            let routes = section.get("routes").filter(|routes| routes.is_truthy());
+            let routes = routes.or_else(|| section.get("channels"));
+            let routes = routes.and_then(Value::as_list).unwrap_or_default();
+            // A command in chat without a route tells nobody.
+            let mut routes = routes.iter().filter(|route| !route.is_null()).peekable();
+            if routes.peek().is_none() {
                 continue;
-            };
-            let routes = section.get("routes").or_else(|| section.get("channels"));
-            for route in routes.and_then(Value::as_list).unwrap_or_default() {
-                let payload = notify_payload(execution, result, section, route);
+            }
+            let (message, data) = self.say(execution, result, section, word);
+            for route in routes {
+                let payload = notify_payload(execution, &message, &data, route);
                 self.emit(NOTIFY_TRIGGER, payload, execution, plan);
             }
         }
+    }
+
+    /// The message and the data of a section, rendered; what can't be rendered stays as it is.
+    fn say(
+        &self,
+        execution: &Execution,
+        result: &Value,
+        section: &Value,
+        word: &str,
+    ) -> (Value, Dict) {
+        let request = &execution.request;
+        let mut variables = Dict::new();
+        variables.insert("action_parameters", parameters(execution));
+        variables.insert("action_context", request.context.clone());
+        variables.insert("action_results", result.clone());
+        let context = Context::new(&variables).with_datastore(&self.datastore, None);
+        let rendered = |given: Dict| {
+            let rendered = self.expressions.render_values(&given, &context);
+            rendered.unwrap_or_else(|error| {
+                tracing::warn!(id = %request.id, %error, "a notification is told as it is written");
+                given
+            })
+        };
+        let message = section.get("message").filter(|message| message.is_truthy());
+        let message = message
+            .cloned()
+            .unwrap_or_else(|| Value::from(format!("Action {} {word}.", request.action)));
+        let message = rendered([(Str::from("message"), message)].into_iter().collect());
+        let data = section.get("data").and_then(Value::as_dict).cloned();
+        let mut data = rendered(data.unwrap_or_default());
+        // As text: a template that passes it on would else write it as Python does, not as JSON.
+        data.insert("result", result.to_json());
+        (message.get("message").cloned().unwrap_or_default(), data)
     }
 }
 
@@ -90,7 +140,7 @@ fn action_payload(execution: &Execution, result: &Value) -> Value {
         "execution_id" => execution.id().to_string(),
         "status" => execution.state().status().as_str(),
         "start_timestamp" => execution.request.requested.to_string(),
-        "action_name" => execution.request.action.name(),
+        "action_name" => execution.request.action.text(),
         "action_ref" => execution.request.action.text(),
         "runner_ref" => execution.request.runner.clone(),
         "parameters" => parameters(execution),
@@ -99,16 +149,7 @@ fn action_payload(execution: &Execution, result: &Value) -> Value {
 }
 
 /// What `core.st2.generic.notifytrigger` tells.
-fn notify_payload(execution: &Execution, result: &Value, section: &Value, route: &Value) -> Value {
-    let mut data = match section.get("data") {
-        Some(Value::Dict(data)) => (**data).clone(),
-        _ => Dict::new(),
-    };
-    data.insert("result", result.clone());
-    let message = section.get("message").cloned().unwrap_or_else(|| {
-        let status = execution.state().status();
-        Value::from(format!("Action {} {status}.", execution.request.action))
-    });
+fn notify_payload(execution: &Execution, message: &Value, data: &Dict, route: &Value) -> Value {
     dict! {
         "execution_id" => execution.id().to_string(),
         "status" => execution.state().status().as_str(),
@@ -118,8 +159,8 @@ fn notify_payload(execution: &Execution, result: &Value, section: &Value, route:
         "runner_ref" => execution.request.runner.clone(),
         "route" => route.clone(),
         "channel" => route.clone(),
-        "message" => message,
-        "data" => data,
+        "message" => message.clone(),
+        "data" => data.clone(),
     }
 }
 

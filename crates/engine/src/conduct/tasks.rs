@@ -6,12 +6,14 @@ use std::time::Duration;
 use squall_env::fresh_id;
 use squall_model::{Origin, TaskOrigin, Timestamp};
 use squall_value::{Dict, Str, Value, dict};
+use squall_workflow::definition::Language;
 use squall_workflow::{ActionRequest, Status, TaskEvent, TaskRequest};
 
 use super::children::{Note, Place};
 use super::live::Loaded;
 use super::turn::Turn;
 use crate::Engine;
+use crate::catalog::Action;
 use crate::plan::After;
 use crate::request::Ask;
 
@@ -107,7 +109,8 @@ impl Engine {
             Err(error) => Err(error.to_string()),
         });
         match prepared {
-            Ok((ask, prepared)) => {
+            Ok((mut ask, prepared)) => {
+                ask.notify = self.task_notify(loaded, &request.task, &prepared.action);
                 let placed = self.place(ask, &prepared, self.env.now(), &mut turn.plan);
                 let note = Note::Started(placed.execution.id(), place.clone());
                 loaded.children.apply(&note);
@@ -128,6 +131,35 @@ impl Engine {
                     dict! { "errors" => squall_value::list![dict! { "message" => reason }] };
                 self.tell(loaded, &place, Status::Failed, result);
             }
+        }
+    }
+
+    /// Whom the end of a task is told: whom its action names, else whom the workflow was asked to
+    /// tell. A task of a chain tells unless it is to be skipped; a task of an Orquesta workflow
+    /// only if the workflow's parameter `notify` names it.
+    fn task_notify(&self, loaded: &Loaded, task: &str, action: &Action) -> Value {
+        let workflow = &loaded.execution.request;
+        let catalog = self.catalog();
+        let definition = loaded.conductor.definition();
+        let is_named_in = |parameter: &str| {
+            let given = workflow.parameters.get(parameter);
+            let given = given.filter(|tasks| tasks.is_truthy());
+            let known = catalog.action(workflow.action.as_str());
+            let metadata = known.and_then(|known| known.parameters.merged().get(parameter));
+            let default = metadata.and_then(|metadata| metadata.attributes().get("default"));
+            let tasks = given.or(default).and_then(Value::as_list);
+            tasks.is_some_and(|tasks| tasks.iter().any(|name| name.as_str() == Some(task)))
+        };
+        let inherited = match definition.language {
+            Language::Chain if is_named_in("skip_notify") => return Value::empty_dict(),
+            Language::Chain => definition.notify(task).unwrap_or(&workflow.notify),
+            Language::Orquesta if is_named_in("notify") => &workflow.notify,
+            Language::Orquesta => return Value::empty_dict(),
+        };
+        let own = action.document.body.get("notify");
+        match own.filter(|own| own.is_truthy()).unwrap_or(inherited) {
+            Value::Null => Value::empty_dict(),
+            notify => notify.clone(),
         }
     }
 
