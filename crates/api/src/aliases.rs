@@ -310,7 +310,7 @@ fn ask(
     let mut context = Dict::new();
     context.insert(
         "action_alias_ref",
-        dict! { "name" => text("name"), "pack" => alias.pack.clone(), "ref" => alias.key.clone() },
+        dict! { "id" => alias.id.to_string(), "name" => text("name") },
     );
     context.insert("api_user", given("user"));
     context.insert("user", caller.user());
@@ -371,19 +371,16 @@ fn cast_lists(api: &Api, action: &str, parameters: &mut Dict) {
     *parameters = cast;
 }
 
-/// Where the result is to be told.
+/// Where the result is to be told; a null route tells nobody.
 fn notify(sent: &Dict) -> Value {
     let member = |name: &str| sent.get(name).cloned().unwrap_or_default();
-    let route = sent
-        .get("notification_route")
-        .or_else(|| sent.get("notification_channel"))
-        .filter(|route| route.is_truthy());
-    let Some(route) = route else {
-        return Value::Null;
-    };
+    let route = ["notification_route", "notification_channel"]
+        .into_iter()
+        .filter_map(|name| sent.get(name))
+        .find(|route| route.is_truthy());
     dict! {
         "on-complete" => dict! {
-            "routes" => Value::from(vec![route.clone()]),
+            "routes" => Value::from(vec![route.cloned().unwrap_or_default()]),
             "data" => dict! {
                 "user" => member("user"),
                 "source_channel" => member("source_channel"),

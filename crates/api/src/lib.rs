@@ -8,6 +8,7 @@ mod aliases;
 mod apikeys;
 mod caller;
 mod changes;
+mod chat_results;
 mod configs;
 mod definitions;
 mod endpoint;

@@ -29,6 +29,7 @@ pub(crate) fn core() -> Vec<Endpoint> {
         crate::apikeys::endpoints(),
         crate::traces::endpoints(),
         crate::aliases::endpoints(),
+        crate::chat_results::endpoints(),
         crate::policies::endpoints(),
         crate::inquiries::endpoints(),
         crate::workflows::endpoints(),

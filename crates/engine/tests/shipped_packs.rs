@@ -49,7 +49,7 @@ impl World {
         });
         engine.reload().await.unwrap();
         let packs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packs");
-        for pack in ["core", "default", "examples", "linux"] {
+        for pack in ["core", "chatops", "default", "examples", "linux"] {
             let report = engine.register_directory(&packs.join(pack)).await.unwrap();
             assert_eq!(report.findings, [], "in packs/{pack}");
             assert_eq!(report.pack.as_deref(), Some(pack));

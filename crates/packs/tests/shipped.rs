@@ -71,9 +71,12 @@ fn shipped_packs_define_these() {
         }
     }
     expect![[r#"
+        chatops
+          6 action: format_execution_result match match_and_execute post_message post_result run
+          2 rule: notify-errbot notify
         core
           19 trigger_type: directory.changed etcd.key_changed file.line git.branch_moved report.run st2.CronTimer st2.DateTimer st2.IntervalTimer st2.action.file_written st2.generic.actiontrigger st2.generic.inquiry st2.generic.notifytrigger st2.key_value_pair.create st2.key_value_pair.delete st2.key_value_pair.update st2.key_value_pair.value_change st2.sensor.process_exit st2.sensor.process_spawn st2.webhook
-          13 action: ask echo error http inject_trigger local local_sudo noop pause remote remote_sudo sendmail uuid
+          16 action: announcement ask echo error http inject_trigger local local_sudo noop pause remote remote_sudo sendmail uuid winrm_cmd winrm_ps_cmd
         default
         examples
           4 action: disk_usage fan_out greet is_prime
@@ -108,13 +111,13 @@ fn shipped_packs_refer_to_what_is_shipped() {
                 continue;
             }
             let document = squall_yaml::load(text, &squall_yaml::Options::default()).unwrap();
-            let tasks = document.root.to_value().get("tasks").cloned().unwrap();
-            let tasks = tasks.as_dict().unwrap();
-            named.extend(
-                tasks
-                    .values()
-                    .filter_map(|task| task.get("action").cloned()),
-            );
+            let document = document.root.to_value();
+            let tasks = document.get("tasks").and_then(Value::as_dict);
+            let tasks = tasks.into_iter().flat_map(|tasks| tasks.values());
+            named.extend(tasks.filter_map(|task| task.get("action").cloned()));
+            let chain = document.get("chain").and_then(Value::as_list);
+            let chain = chain.unwrap_or_default().iter();
+            named.extend(chain.filter_map(|task| task.get("ref").cloned()));
         }
     }
     assert!(named.len() > 10, "{named:?}");

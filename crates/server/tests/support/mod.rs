@@ -1,0 +1,157 @@
+//! A server of a test's own, in a directory of its own.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use squall_value::{Value, json};
+use tempfile::TempDir;
+
+/// A running `squall serve`; dropping it ends it.
+pub struct Server {
+    child: Child,
+    directory: TempDir,
+    url: String,
+    token: String,
+    client: reqwest::Client,
+}
+
+/// A command of `squall`, as it ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Server {
+    /// Starts a server that has these files below `packs/`, beside the packs that ship.
+    pub fn start(files: &[(&str, &str)]) -> Server {
+        let directory = tempfile::tempdir().unwrap();
+        let packs = directory.path().join("packs");
+        std::fs::create_dir(&packs).unwrap();
+        for (name, text) in files {
+            let path = packs.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let data = directory.path().join("data");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
+        command
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--durability",
+                "process",
+            ])
+            .arg("--data")
+            .arg(&data)
+            .arg("--packs")
+            .arg(&packs)
+            .stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let url = lines
+            .by_ref()
+            .map(|line| line.unwrap())
+            .find_map(|line| {
+                let rest = line.strip_prefix("squall is ready: ")?;
+                Some(rest.split(' ').next().unwrap().to_owned())
+            })
+            .expect("the server starts");
+        // What it prints later must not stop it.
+        std::thread::spawn(move || lines.for_each(drop));
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Server {
+            child,
+            url,
+            token: std::fs::read_to_string(data.join("local-token")).unwrap(),
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            directory,
+        }
+    }
+
+    /// The directory of the test, which holds `data` and `packs`.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = self.client.request(method, format!("{}{path}", self.url));
+        request.header("X-Auth-Token", self.token.trim())
+    }
+
+    /// Asks the API; an empty body is none.
+    pub async fn send(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let mut request = self.request(method, &format!("/api/v1{path}"));
+        if !body.is_empty() {
+            request = request.header("Content-Type", "application/json");
+            request = request.body(body.to_owned());
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        let text = answer.text().await.unwrap();
+        (status, json::read(&text).unwrap_or(Value::from(text)))
+    }
+
+    /// Asks for what must succeed.
+    pub async fn get(&self, path: &str) -> Value {
+        let (status, body) = self.send("GET", path, "").await;
+        assert_eq!(status, 200, "{path}: {body:?}");
+        body
+    }
+
+    /// Reads the stream until `is_last` holds for what was read, or the server closes it.
+    pub async fn stream(&self, query: &str, is_last: impl Fn(&str) -> bool) -> String {
+        let path = format!("/stream/v1/stream?{query}");
+        let mut answer = self.request("GET", &path).send().await.unwrap();
+        let mut text = String::new();
+        while !is_last(&text) {
+            match answer.chunk().await.unwrap() {
+                Some(chunk) => text.push_str(&String::from_utf8_lossy(&chunk)),
+                None => break,
+            }
+        }
+        text
+    }
+
+    /// The execution, once it has ended.
+    pub async fn ended(&self, id: &str) -> Value {
+        let query = format!("end_execution_id={id}&end_event=st2.execution__update");
+        self.stream(&query, |_| false).await;
+        self.get(&format!("/executions/{id}")).await
+    }
+
+    /// Runs a command of `squall` against the server.
+    pub fn squall(&self, arguments: &[&str]) -> Ran {
+        let output = Command::new(env!("CARGO_BIN_EXE_squall"))
+            .current_dir(self.directory())
+            .env("SQUALL_DATA", self.directory().join("data"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        Ran {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // By its own command for it, so that what runs below it is ended too.
+        let pid = self.child.id().to_string();
+        let _ = Command::new("kill").args(["-TERM", &pid]).status();
+        let _ = self.child.wait();
+    }
+}
+
+/// The text at a path of names.
+#[track_caller]
+pub fn text<'a>(value: &'a Value, path: &[&str]) -> &'a str {
+    let found = value.get_path(path).and_then(Value::as_str);
+    found.unwrap_or_else(|| panic!("no text at {path:?} of {value:?}"))
+}
