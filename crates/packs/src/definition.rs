@@ -345,6 +345,17 @@ pub(crate) fn sensor(
         members.error(Some("entry_point"), message, "");
     }
     body.insert("entry_point", entry_point);
+    match members.any("protocol") {
+        Value::Null => {}
+        Value::String(word) if matches!(&*word, "stdio" | "python") => {
+            body.insert("protocol", word);
+        }
+        _ => members.error(
+            Some("protocol"),
+            "`protocol` must be `stdio`, for a program in any language, or `python`",
+            "",
+        ),
+    }
     match members.any("poll_interval") {
         Value::Null => {}
         // StackStorm refuses shorter ones too: they make a busy loop of a polling sensor.

@@ -22,6 +22,7 @@ mod python;
 mod registry;
 mod shell;
 mod ssh;
+mod stdio;
 mod winrm;
 
 pub use announcement::{ANNOUNCEMENT, announced};

@@ -13,6 +13,7 @@ use crate::port::Runner;
 use crate::python::Python;
 use crate::shell::{ShellCommand, ShellScript};
 use crate::ssh::{Kind, Pool, Remote};
+use crate::stdio::Program;
 use crate::winrm::{self, Windows};
 
 /// What the API tells of a runner type.
@@ -103,6 +104,7 @@ impl Registry {
         }
         registry.add(Arc::new(Http::new(host.clone())));
         registry.add(Arc::new(Python::new(host.clone())));
+        registry.add(Arc::new(Program::new(host.clone())));
         registry
     }
 

@@ -11,7 +11,7 @@ use common::{MemoryDatastore, MemoryLog, MemorySink, fake_env};
 use squall_env::{Env, FakeEnv};
 use squall_sensors::DispatchError;
 use squall_sensors::sensor::{
-    Handle, Level, Limits, Phase, Ports, SensorSpec, sensor, unpack_host,
+    Handle, Level, Limits, Phase, Ports, Protocol, SensorSpec, sensor, unpack_host,
 };
 use squall_value::{Value, dict, json, list};
 use tokio::task::JoinHandle;
@@ -46,6 +46,7 @@ impl Lab {
             pack: "examples".into(),
             class_name: "Subject".into(),
             entry_point,
+            protocol: Protocol::Python,
             interpreter: "python3".into(),
             host: unpack_host(directory.path()).unwrap(),
             python_path: Vec::new(),
@@ -170,6 +171,77 @@ class Subject(Base, Sensor):
             "Warning SensorWrapper.examples.Subject.subject: cleaned up",
         ]
     );
+}
+
+fn in_shell(text: &str) -> Lab {
+    let code = format!("#!/bin/sh\n{text}");
+    Lab::start_with(&code, MemorySink::new(), |spec, _| {
+        spec.protocol = Protocol::Stdio;
+    })
+}
+
+#[tokio::test]
+async fn a_program_in_any_language_is_a_sensor() {
+    let lab = in_shell(
+        r#"
+read start
+echo starting up
+echo '{"type": "ready"}'
+echo '{"type": "dispatch", "trigger": "examples.seen", "payload": {"n": 1}}'
+echo '{"type": "dispatch", "id": 7, "trigger": "examples.seen", "payload": {"n": 2}, "dedupe_key": "k"}'
+read answer
+echo "$answer" >&2
+echo '{"type": "get_value", "id": 8, "name": "absent"}'
+read answer
+echo "$answer" >&2
+case $start in *'"color":"red"'*) echo '{"type": "log", "level": "WARNING", "message": "red"}';; esac
+read stop
+echo "$stop" >&2
+"#,
+    );
+    lab.phase(|phase| *phase == Phase::Running).await;
+    assert_eq!(lab.payloads(2).await, r#"{"n":1} {"n":2}"#);
+    lab.log.wait_for("Warning : red").await;
+    let mut lines = lab.stop().await;
+    // Both ways to the log are read at once.
+    lines.sort();
+    assert_eq!(
+        lines,
+        [
+            "Info stderr: {\"type\":\"answer\",\"id\":7,\"result\":\"0\"}",
+            "Info stderr: {\"type\":\"answer\",\"id\":8,\"result\":null}",
+            "Info stderr: {\"type\":\"stop\"}",
+            "Info stdout: starting up",
+            "Warning : red",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_program_that_fails_says_why() {
+    for (text, expect) in [
+        ("exit 3", "status: 3"),
+        (
+            "echo '{\"type\": \"nonsense\"}'; read stop",
+            "unknown type `nonsense`",
+        ),
+        (
+            "echo '{\"type\": \"get_value\", \"name\": \"n\"}'; read stop",
+            "no `id`",
+        ),
+        (
+            "echo '{\"type\": \"failed\", \"stage\": \"run\", \"message\": \"no disk\"}'",
+            "no disk",
+        ),
+    ] {
+        let lab = in_shell(text);
+        let state = lab
+            .phase(|phase| matches!(phase, Phase::BackingOff { .. }))
+            .await;
+        let error = state.last_error.unwrap();
+        assert!(error.contains(expect), "{text}: {error}");
+        lab.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use squall_model::{Document, DocumentKind};
 use squall_sensors::sensor::{
-    Handle, Level, Phase, Ports, SensorSpec, ServerLog, sensor, unpack_host,
+    Handle, Level, Phase, Ports, Protocol, SensorSpec, ServerLog, sensor, unpack_host,
 };
 use squall_store::{DocumentFilter, Page};
 use squall_value::{Dict, Str, Value, dict};
@@ -239,6 +239,10 @@ impl Sensor {
             pack: definition.pack.clone(),
             class_name: definition.text("class_name").into(),
             entry_point,
+            protocol: match definition.text("protocol") {
+                "stdio" => Protocol::Stdio,
+                _ => Protocol::Python,
+            },
             interpreter: match virtualenv {
                 Some(virtualenv) => virtualenv.join("bin/python"),
                 None => self.settings.python.clone(),

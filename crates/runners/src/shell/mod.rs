@@ -20,7 +20,7 @@ use crate::process::run::{End, Ended};
 use crate::process::tree::Sudo;
 
 pub(crate) use command::ShellCommand;
-pub(crate) use script::ShellScript;
+pub(crate) use script::{ShellScript, interpreter};
 
 /// Python's number for a process that was killed, which StackStorm reports after a timeout.
 const TIMEOUT_CODE: i32 = -9;
@@ -147,7 +147,7 @@ fn seconds(duration: Duration) -> String {
 }
 
 /// A standard input that holds `text` and that no other process can open.
-fn private_stdin(text: &[&str]) -> io::Result<Stdio> {
+pub(crate) fn private_stdin(text: &[&str]) -> io::Result<Stdio> {
     use std::io::{Seek, Write};
     let flags = nix::sys::memfd::MFdFlags::MFD_CLOEXEC;
     let mut file = std::fs::File::from(nix::sys::memfd::memfd_create(c"squall", flags)?);

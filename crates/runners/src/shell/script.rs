@@ -58,7 +58,7 @@ impl ShellScript {
 
 /// What to start for `script`: itself, made executable if need be and possible; else what its first
 /// line names; else the shell.
-fn interpreter(script: &Path, shell: &Path) -> io::Result<(PathBuf, Vec<OsString>)> {
+pub(crate) fn interpreter(script: &Path, shell: &Path) -> io::Result<(PathBuf, Vec<OsString>)> {
     let file = File::open(script)?;
     let mode = file.metadata()?.permissions().mode();
     let mut line = Vec::new();

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use super::lines::{Line, read_line};
 use super::protocol::{self, Message, Refusal, Request};
-use super::{Level, Ports, SensorSpec};
+use super::{Level, Ports, Protocol, SensorSpec};
 use crate::event::{DispatchError, Event};
 
 /// The longest pause between two attempts to store an event.
@@ -77,6 +77,12 @@ impl Conversation {
                     ));
                 }
             }
+            if self.spec.protocol == Protocol::Stdio && line.first() != Some(&b'{') {
+                let text = String::from_utf8_lossy(&line);
+                let log = &self.ports.log;
+                log.line(&self.spec.reference, Level::Info, "stdout", text.trim_end());
+                continue;
+            }
             match protocol::read(&line) {
                 Err(reason) => return Outcome::Failed(reason),
                 Ok(Message::Ready) => ready(),
@@ -109,7 +115,16 @@ impl Conversation {
                     let result = self.answer(request).await;
                     let lost = matches!(result, Err(Failure::LeaseLost));
                     let result = result.map_err(Failure::into_refusal);
-                    self.speaker.say(&protocol::answer(id, result)).await;
+                    match (id, result) {
+                        (Some(id), result) => self.speaker.say(&protocol::answer(id, result)).await,
+                        (None, Ok(_)) => {}
+                        // Who does not ask for an answer is not told, but somebody is.
+                        (None, Err(refusal)) => {
+                            let log = &self.ports.log;
+                            let text = refusal.message();
+                            log.line(&self.spec.reference, Level::Warning, "host", text);
+                        }
+                    }
                     if lost {
                         return Outcome::LeaseLost;
                     }

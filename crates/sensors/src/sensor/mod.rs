@@ -37,6 +37,8 @@ pub struct SensorSpec {
     pub class_name: Str,
     /// The Python file. Its directory is the first place that imports are looked for in.
     pub entry_point: PathBuf,
+    /// Who speaks for the sensor.
+    pub protocol: Protocol,
     /// The interpreter, that of the pack's virtual environment.
     pub interpreter: PathBuf,
     /// Where [`unpack_host`] put the host.
@@ -56,6 +58,17 @@ pub struct SensorSpec {
     pub working_directory: Option<PathBuf>,
     /// The least serious messages that it sends to the log.
     pub log_level: Level,
+}
+
+/// Who speaks the lines of JSON with the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// The host for Python, which loads the class from the entry point.
+    #[default]
+    Python,
+    /// The entry point itself, a program in any language: it reads its standard input and writes
+    /// its standard output. Lines that are no objects go to the log.
+    Stdio,
 }
 
 /// Takes the lines that sensors log.

@@ -1,8 +1,11 @@
 //! Starts a sensor's process.
 
+use std::fs::Permissions;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::Path;
 use std::process::Stdio;
 
 use tokio::io::{AsyncRead, BufReader};
@@ -11,22 +14,33 @@ use tokio::process::{Child, Command};
 
 use super::lines::{Line, read_line};
 use super::tree::MARKER;
-use super::{Level, Ports, SensorSpec};
+use super::{Level, Ports, Protocol, SensorSpec};
 
 /// The longest line of output that the log gets in one piece.
 const LOG_LINE_BYTES_MAX: usize = 8 << 10;
 
-/// Starts the interpreter with the host. The socket is the child's standard input, since a
-/// descriptor of another number could only be handed down by leaking it to every process that the
-/// server happens to start at that moment.
+/// Starts the interpreter with the host, or the sensor's own program. The socket is the child's
+/// standard input, since a descriptor of another number could only be handed down by leaking it to
+/// every process that the server happens to start at that moment; a program of its own writes its
+/// standard output there as well.
 pub(super) fn spawn(spec: &SensorSpec, marker: &str) -> io::Result<(Child, UnixStream)> {
     let (ours, theirs) = StdUnixStream::pair()?;
-    let mut command = Command::new(&spec.interpreter);
+    let mut command = match spec.protocol {
+        Protocol::Python => {
+            let mut command = Command::new(&spec.interpreter);
+            let host = spec.host.join("squall_sensor_host").join("__main__.py");
+            command.arg("-u").arg(host).stdout(Stdio::piped());
+            command
+        }
+        Protocol::Stdio => {
+            make_executable(&spec.entry_point)?;
+            let mut command = Command::new(&spec.entry_point);
+            command.stdout(Stdio::from(OwnedFd::from(theirs.try_clone()?)));
+            command
+        }
+    };
     command
-        .arg("-u")
-        .arg(spec.host.join("squall_sensor_host").join("__main__.py"))
         .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .current_dir(spec.working_directory.as_deref().unwrap_or("/".as_ref()))
         .kill_on_drop(true);
@@ -41,6 +55,15 @@ pub(super) fn spawn(spec: &SensorSpec, marker: &str) -> io::Result<(Child, UnixS
     let child = command.spawn()?;
     ours.set_nonblocking(true)?;
     Ok((child, UnixStream::from_std(ours)?))
+}
+
+/// Files of packs often come without their execute bit.
+fn make_executable(program: &Path) -> io::Result<()> {
+    let mode = std::fs::metadata(program)?.permissions().mode();
+    if mode & 0o111 != 0 {
+        return Ok(());
+    }
+    std::fs::set_permissions(program, Permissions::from_mode(mode | 0o111))
 }
 
 /// Sends what the process prints to the log, until it prints no more.

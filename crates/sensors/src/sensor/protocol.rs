@@ -10,7 +10,7 @@
 //! | from the sensor | meaning |
 //! |---|---|
 //! | `ready` | set up; runs from now on |
-//! | `dispatch` with `id` | an event: `trigger`, `payload`, and perhaps `trace_tag`, `dedupe_key`; answered when it is durable |
+//! | `dispatch` | an event: `trigger`, `payload`, and perhaps `trace_tag`, `dedupe_key`; with `id`, answered when it is durable |
 //! | `get_value`, `set_value`, `delete_value`, `list_values` with `id` | the datastore |
 //! | `log` | a line for the log: `level`, `logger`, `message` |
 //! | `failed` | it can't go on: `stage`, `message`, `details` |
@@ -50,7 +50,8 @@ pub(super) enum Message {
         message: Str,
     },
     Request {
-        id: Value,
+        /// What the answer is to be known by; `None` where none is wanted.
+        id: Option<Value>,
         request: Request,
     },
 }
@@ -139,7 +140,10 @@ pub(super) fn read(line: &[u8]) -> Result<Message, String> {
         }),
         other => return Err(format!("a message has the unknown type `{other}`")),
     };
-    let id = message.get("id").cloned().ok_or("a request has no `id`")?;
+    let id = message.get("id").filter(|id| !id.is_null()).cloned();
+    if id.is_none() && !matches!(request, Request::Dispatch { .. }) {
+        return Err("a request has no `id`".to_owned());
+    }
     Ok(Message::Request { id, request })
 }
 
@@ -196,6 +200,13 @@ pub(super) fn answer(id: Value, result: Result<Value, Refusal>) -> Value {
 pub(super) struct Refusal {
     kind: &'static str,
     message: String,
+}
+
+impl Refusal {
+    /// The sentence for people.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
 }
 
 impl From<DispatchError> for Refusal {

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::conversation::{Conversation, Outcome, Speaker};
 use super::process::{log_output, spawn};
 use super::tree::kill_tree;
-use super::{Limits, Phase, Ports, SensorSpec, SensorState, protocol};
+use super::{Limits, Phase, Ports, Protocol, SensorSpec, SensorState, protocol};
 
 /// Changes of triggers that may wait for a sensor that does not take them.
 const CHANGES_MAX: usize = 256;
@@ -194,8 +194,11 @@ impl Service {
         let (mut child, socket) = match spawn(&self.spec, &marker) {
             Ok(started) => started,
             Err(error) => {
-                let interpreter = self.spec.interpreter.display();
-                return End::Failed(format!("starting {interpreter} failed: {error}"));
+                let program = match self.spec.protocol {
+                    Protocol::Python => self.spec.interpreter.display(),
+                    Protocol::Stdio => self.spec.entry_point.display(),
+                };
+                return End::Failed(format!("starting {program} failed: {error}"));
             }
         };
         let pid = child.id().unwrap_or_default();
