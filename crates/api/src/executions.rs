@@ -291,6 +291,9 @@ async fn one(
     let members = params::members(&params)?;
     let secrets = params::secrets(&params, &caller)?;
     let mut shown = view::execution(&api, &execution, &members, secrets).await?;
+    if members.wants("queue") {
+        add_queue(&api, &execution, &mut shown);
+    }
     let size = shown.get("result_size").and_then(Value::as_int);
     if let (Some(max), Some(size), Value::Dict(body)) = (
         params::integer(&params, "max_result_size")?,
@@ -301,6 +304,23 @@ async fn one(
         Arc::make_mut(body).remove("result");
     }
     Ok(Json(shown))
+}
+
+/// Adds where an execution waits: at which policies, or for a slot, and in which place.
+fn add_queue(api: &Api, execution: &Execution, shown: &mut Value) {
+    let waits = matches!(
+        execution.state(),
+        squall_model::State::Delayed { .. } | squall_model::State::Scheduled
+    );
+    let Value::Dict(body) = shown else { return };
+    let places = api.engine.places(execution.id());
+    if !waits || places.is_empty() {
+        return;
+    }
+    let places = places.into_iter().map(|place| {
+        dict! { "gate" => place.gate, "place" => place.place, "running" => place.running }
+    });
+    Arc::make_mut(body).insert("queue", places.collect::<Value>());
 }
 
 async fn create(

@@ -7,6 +7,18 @@ use squall_model::ExecutionId;
 use squall_policy::{Admission, Concurrency, Gate, Policy};
 use squall_value::{Dict, Str, Value, json};
 
+/// The place of an execution that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueuePlace {
+    /// What it waits for: the reference of a policy, with the values that the policy is about; or
+    /// `slots`, where it waits for others to end because the server runs as many as it may.
+    pub gate: Str,
+    /// Its place, from 1: the first is the next to run.
+    pub place: usize,
+    /// How many run.
+    pub running: usize,
+}
+
 /// All gates of this server.
 #[derive(Debug, Default)]
 pub(crate) struct Gates {
@@ -58,6 +70,21 @@ impl Gates {
         if !held.contains(key) {
             held.push(key.clone());
         }
+    }
+
+    /// Where an execution waits: the gates that it has not passed, with its place at each.
+    pub(crate) fn places(&self, id: ExecutionId) -> Vec<QueuePlace> {
+        let state = self.state.lock();
+        let keys = state.held.get(&id).into_iter().flatten();
+        let place = |key: &Str| {
+            let (gate, _) = state.gates.get(key)?;
+            Some(QueuePlace {
+                gate: key.clone(),
+                place: gate.place(id)?,
+                running: gate.running_count(),
+            })
+        };
+        keys.filter_map(place).collect()
     }
 
     /// Whoever holds a gate or waits at one.

@@ -61,6 +61,7 @@ pub use config::ConfigError;
 pub use control::Error as ControlFailure;
 pub use datastore::Datastore;
 pub use directory::{PackReport, RegisterError};
+pub use gates::QueuePlace;
 pub use held::Held;
 pub use ingest::{Error as IngestError, Incoming, Receipt};
 pub use inquiry::RespondError;
@@ -232,6 +233,19 @@ impl Engine {
     #[must_use]
     pub fn expressions(&self) -> &Arc<Expressions> {
         &self.expressions
+    }
+
+    /// Where an execution that has not started waits on this server; empty when it does not, or
+    /// only for its time to come.
+    #[must_use]
+    pub fn places(&self, id: ExecutionId) -> Vec<QueuePlace> {
+        let mut places = self.gates.places(id);
+        places.extend(self.slots.place(id).map(|place| QueuePlace {
+            gate: Str::from("slots"),
+            place,
+            running: self.slots.taken(),
+        }));
+        places
     }
 
     /// The datastore as expressions see it.

@@ -61,6 +61,19 @@ impl Slots {
         self.state.lock().queued.contains(&id)
     }
 
+    /// The place of an execution that waits, from 1.
+    pub(crate) fn place(&self, id: ExecutionId) -> Option<usize> {
+        let state = self.state.lock();
+        if !state.queued.contains(&id) {
+            return None;
+        }
+        let index = state
+            .queue
+            .iter()
+            .position(|(waiting, _)| waiting.id() == id)?;
+        Some(index + 1)
+    }
+
     /// Gives a slot back.
     pub(crate) fn release(&self) {
         self.state.lock().free += 1;

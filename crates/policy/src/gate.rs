@@ -93,6 +93,12 @@ impl Gate {
         self.running.iter().copied().collect()
     }
 
+    /// How many run.
+    #[must_use]
+    pub fn running_count(&self) -> usize {
+        self.running.len()
+    }
+
     /// Whether nobody runs and nobody waits, so that the gate can be forgotten.
     #[must_use]
     pub fn is_idle(&self) -> bool {

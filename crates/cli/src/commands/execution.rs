@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use squall_client::{Client, ExecutionQuery, RunAgain, Wish};
-use squall_value::{Dict, Value};
+use squall_value::{Dict, Value, python};
 
 use super::list::{self, ListOptions};
 use super::{DONE, Invocation, progress, run};
@@ -324,6 +324,21 @@ fn part(invocation: &mut Invocation, result: Option<&Value>, key: &str) -> Resul
     }
 }
 
+/// Where an execution waits: its place at each policy, or for a slot.
+fn waits(execution: &Value) -> String {
+    let queue = execution.get("queue").and_then(Value::as_list);
+    let places = queue.unwrap_or_default().iter().map(|place| {
+        let text = |name: &str| place.get(name).map(python::str).unwrap_or_default();
+        let gate = text("gate");
+        format!(
+            "place {} at {gate}, where {} run",
+            text("place"),
+            text("running")
+        )
+    });
+    places.collect::<Vec<_>>().join("; ")
+}
+
 /// Prints an execution whole.
 pub(crate) fn print(invocation: &mut Invocation, tree: &Tree) -> Result<()> {
     let Some(execution) = tree.root() else {
@@ -348,6 +363,7 @@ pub(crate) fn print(invocation: &mut Invocation, tree: &Tree) -> Result<()> {
     details
         .text("took", &took.unwrap_or_default())
         .text("parent", execution.parent());
+    details.text("waits", &waits(execution.value()));
     let rule = lookup(execution.value(), "rule.ref").and_then(Value::as_str);
     details.text("rule", rule.unwrap_or_default());
     if let Some(parameters) = execution.parameters() {
