@@ -200,6 +200,9 @@ def run(files):
     os.environ.update(job["env"])
     os.chdir(job["cwd"])
     sys.path[:0] = job["path"]
+    if job["shared"] and job["shared"] not in sys.path:
+        # Before our own files, which are last: behind all that the pack has.
+        sys.path.insert(len(sys.path) - 1, job["shared"])
     sys.argv[:] = [python_action_wrapper.__file__]
     code = 0
     try:

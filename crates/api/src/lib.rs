@@ -24,6 +24,7 @@ mod keys;
 mod listing;
 mod openapi;
 mod pack_files;
+mod pack_index;
 mod packs;
 mod params;
 mod policies;

@@ -25,6 +25,7 @@ pub(crate) fn core() -> Vec<Endpoint> {
         crate::keys::endpoints(),
         crate::packs::endpoints(),
         crate::pack_files::endpoints(),
+        crate::pack_index::endpoints(),
         crate::configs::endpoints(),
         crate::apikeys::endpoints(),
         crate::traces::endpoints(),

@@ -15,6 +15,7 @@ mod error;
 mod events;
 mod executions;
 mod keys;
+mod packs;
 mod query;
 mod record;
 mod resources;

@@ -29,6 +29,9 @@ pub struct Settings {
     pub always_session: bool,
     /// The Python for packs that have no virtual environment.
     pub python: PathBuf,
+    /// The virtual environment with the libraries that stand behind those of every pack; it need
+    /// not be there.
+    pub shared_environment: Option<PathBuf>,
     /// The base directory whose `configs/` an error message names.
     pub base_dir: PathBuf,
     /// How long a process may take to heed SIGTERM before it gets SIGKILL.
@@ -63,6 +66,7 @@ impl Settings {
             helper: None,
             always_session: false,
             python: find_program("python3").unwrap_or_else(|| PathBuf::from("/usr/bin/python3")),
+            shared_environment: None,
             base_dir: PathBuf::from("/opt/stackstorm"),
             grace: Duration::from_secs(10),
             drain: Duration::from_secs(3),

@@ -10,9 +10,7 @@ use std::time::Duration;
 use common::{MemoryDatastore, MemoryLog, MemorySink, fake_env};
 use squall_env::{Env, FakeEnv};
 use squall_sensors::DispatchError;
-use squall_sensors::sensor::{
-    Handle, Level, Limits, Phase, Ports, Protocol, SensorSpec, sensor, unpack_host,
-};
+use squall_sensors::sensor::{Handle, Level, Limits, Phase, Ports, Protocol, SensorSpec, sensor};
 use squall_value::{Value, dict, json, list};
 use tokio::task::JoinHandle;
 
@@ -48,7 +46,7 @@ impl Lab {
             entry_point,
             protocol: Protocol::Python,
             interpreter: "python3".into(),
-            host: unpack_host(directory.path()).unwrap(),
+            host: squall_python::unpack(directory.path()).unwrap(),
             python_path: Vec::new(),
             config: dict! { "color" => "red" },
             poll_interval_seconds: None,

@@ -10,6 +10,7 @@ mod planted;
 mod serve;
 mod shutdown;
 mod ssh;
+mod stackstorm;
 
 use std::process::ExitCode;
 

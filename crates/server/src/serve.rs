@@ -24,7 +24,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::http::{self, Listeners, Serving};
 use crate::logging::tell;
 use crate::ssh::SshOptions;
-use crate::{keys, logging, packs, shutdown};
+use crate::{keys, logging, packs, shutdown, stackstorm};
 
 /// How often the server looks through the store for what a lost signal forgot.
 const WATCH_PERIOD: Duration = Duration::from_secs(10);
@@ -34,6 +34,10 @@ const EXPIRE_PERIOD: Duration = Duration::from_secs(60);
 
 /// How often the local token is replaced: well before a token's life is over.
 const LOCAL_TOKEN_PERIOD: Duration = Duration::from_secs(8 * 60 * 60);
+
+/// Within the data directory, the Python libraries that stand behind those of every pack. Installing
+/// a pack makes it; its name is that of StackStorm's own environment.
+pub(crate) const SHARED_ENVIRONMENT: &str = "st2";
 
 /// Options of `squall serve`.
 #[derive(Debug, Clone, Args)]
@@ -52,6 +56,10 @@ pub(crate) struct Options {
     /// A directory with packs in it; may be given several times.
     #[arg(long = "packs", env = "SQUALL_PACKS", value_delimiter = ':')]
     pub(crate) packs: Vec<PathBuf>,
+    /// Links the places of a StackStorm installation, such as `/opt/stackstorm`, to this server's
+    /// packs, environments and configurations, for packs that have its paths written into them.
+    #[arg(long, env = "SQUALL_STACKSTORM_ROOT", value_name = "DIR")]
+    pub(crate) stackstorm_root: Option<PathBuf>,
     /// How many actions may have a process at the same time.
     #[arg(long, env = "SQUALL_SLOTS", default_value_t = 64)]
     pub(crate) slots: usize,
@@ -157,6 +165,9 @@ impl Server {
         let env: Arc<dyn Env> = Arc::new(SystemEnv::new());
         make_data_directory(&options.data)?;
         let data = std::fs::canonicalize(&options.data)?;
+        if let Some(root) = &options.stackstorm_root {
+            stackstorm::link(root, &data)?;
+        }
         let store = open_store(options, &data, &env).await?;
         let key_file = options
             .key_file
@@ -323,6 +334,7 @@ fn source_settings(data: &Path, address: SocketAddr) -> sources::Settings {
     let mut settings = sources::Settings::new(data.join("cache"));
     let url = format!("http://{address}/api/v1");
     settings.sensor_environment = vec![("ST2_API_URL".to_owned(), url)];
+    settings.shared_environment = Some(data.join(SHARED_ENVIRONMENT));
     settings
 }
 
@@ -374,7 +386,15 @@ async fn start_engine(
     let mut runner_settings = squall_runners::Settings::new(server_id.clone(), &run_dir);
     runner_settings.helper = std::env::current_exe().ok();
     runner_settings.ssh = options.ssh.settings(data);
+    runner_settings.shared_environment = Some(data.join(SHARED_ENVIRONMENT));
     runner_settings.base_env.extend(pack_paths(options, data)?);
+    if let Some(program) = &runner_settings.helper {
+        // What installs packs reads their metadata with it.
+        let program = program.to_string_lossy().into_owned();
+        runner_settings
+            .base_env
+            .push(("SQUALL_PROGRAM".to_owned(), program));
+    }
     let host = Host::new(runner_settings, Arc::clone(env)).context("cannot prepare the runners")?;
     end_orphans(store, env, &run_dir, &server_id, settings.grace).await?;
     let now = env.now();

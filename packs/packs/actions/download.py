@@ -6,7 +6,6 @@ from st2common.runners.base_action import Action
 
 class Download(Action):
     def run(self, packs, skip_dependencies=False, force=False):
-        index = self.config.get("index")
         staged, warnings, seen = [], [], set()
         waiting = list(packs)
         try:
@@ -16,7 +15,7 @@ class Download(Action):
                     continue
                 seen.add(wanted)
                 self.logger.info("fetching %s", wanted)
-                found = source.fetch(wanted, index)
+                found = source.fetch(wanted)
                 staged.append({"pack": found.ref, "version": found.version, "path": found.path})
                 if found.ref in places.SHIPPED:
                     raise ValueError("the pack %s is part of the server" % found.ref)
@@ -26,10 +25,7 @@ class Download(Action):
                         found.ref, "; ".join(problems)))
                 warnings.extend("%s: %s" % (found.ref, problem) for problem in problems)
                 if not skip_dependencies:
-                    waiting.extend(
-                        name for name in found.metadata.get("dependencies") or []
-                        if not places.is_installed(source.name_of(name))
-                    )
+                    waiting.extend(self.missing(found))
         except Exception:
             for one in staged:
                 places.discard(one["path"])
@@ -41,3 +37,20 @@ class Download(Action):
                 places.discard(one["path"])
             raise ValueError("asked for twice, from different places: %s" % ", ".join(repeated))
         return {"staged": staged, "warnings": warnings}
+
+    def missing(self, found):
+        """What a pack depends on and is not there; what is there in another version is an error."""
+        missing = []
+        for wanted in found.metadata.get("dependencies") or []:
+            installed = places.find(source.name_of(wanted))
+            if installed is None:
+                missing.append(wanted)
+                continue
+            version = source.split(wanted)[1]
+            there = str(source.read_metadata(installed, wanted).get("version"))
+            if version and version.lstrip("v") != there:
+                raise ValueError(
+                    "%s depends on %s, and %s is installed: install that version first, or use "
+                    "skip_dependencies" % (found.ref, wanted, there)
+                )
+        return missing

@@ -6,11 +6,9 @@ from st2common.runners.base_action import Action
 
 class Uninstall(Action):
     def run(self, packs):
+        places.check_removable(packs)
         for name in packs:
-            places.check_name(name)
-            if name in places.SHIPPED:
-                raise ValueError("the pack %s is part of the server and can't be removed" % name)
-            if not places.is_installed(name) and not server.exists("/packs/" + name):
+            if places.find(name) is None and not server.exists("/packs/" + name):
                 raise ValueError("there is no pack %s" % name)
         for name in packs:
             server.delete("/packs/" + name)

@@ -46,6 +46,9 @@ pub struct Settings {
     pub git_environment: Vec<(String, String)>,
     /// The Python for sensors of packs that have no virtual environment.
     pub python: PathBuf,
+    /// The virtual environment with the libraries that stand behind those of every pack; it need
+    /// not be there.
+    pub shared_environment: Option<PathBuf>,
     /// What the environment of sensors has beyond the server's, such as `ST2_API_URL`.
     pub sensor_environment: Vec<(String, String)>,
     /// Bounds on sensors.
@@ -65,6 +68,7 @@ impl Settings {
             git: program("git"),
             git_environment: Vec::new(),
             python: program("python3").unwrap_or_else(|| PathBuf::from("/usr/bin/python3")),
+            shared_environment: None,
             sensor_environment: Vec::new(),
             sensor_limits: Limits::default(),
             time_zone: TimeZone::UTC,

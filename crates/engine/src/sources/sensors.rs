@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use squall_model::{Document, DocumentKind};
 use squall_sensors::sensor::{
-    Handle, Level, Phase, Ports, Protocol, SensorSpec, ServerLog, sensor, unpack_host,
+    Handle, Level, Phase, Ports, Protocol, SensorSpec, ServerLog, sensor,
 };
 use squall_store::{DocumentFilter, Page};
 use squall_value::{Dict, Str, Value, dict};
@@ -215,7 +215,7 @@ impl Sensor {
         }
         let cache = self.settings.cache.clone();
         let host = tokio::task::spawn_blocking(move || {
-            std::fs::create_dir_all(&cache).and_then(|()| unpack_host(&cache))
+            std::fs::create_dir_all(&cache).and_then(|()| squall_python::unpack(&cache))
         });
         let host = host
             .await
@@ -234,6 +234,12 @@ impl Sensor {
         let interval = definition.body.get("poll_interval");
         let interval = interval.and_then(Value::as_int);
         let library = definition.pack_directory.join("lib");
+        let shared = self.settings.shared_environment.as_deref();
+        let shared = shared.and_then(squall_python::library_paths);
+        let library = library.is_dir().then_some(library);
+        let python_path = library
+            .into_iter()
+            .chain(shared.map(|(_, packages)| packages));
         Ok(SensorSpec {
             reference: definition.reference.clone(),
             pack: definition.pack.clone(),
@@ -248,7 +254,7 @@ impl Sensor {
                 None => self.settings.python.clone(),
             },
             host,
-            python_path: Vec::from_iter(library.is_dir().then_some(library)),
+            python_path: python_path.collect(),
             config: self.config()?,
             poll_interval_seconds: interval.and_then(|seconds| u64::try_from(seconds).ok()),
             triggers,

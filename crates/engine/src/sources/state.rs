@@ -96,7 +96,7 @@ pub enum RestartError {
     #[error("no such sensor is enabled on this server")]
     Unknown,
     /// Its lease is another server's.
-    #[error("another server runs the sensor; ask that one")]
+    #[error("another server runs the sensor, or it is about to start here: ask that one, or again")]
     Elsewhere,
 }
 

@@ -2,7 +2,6 @@
 //!
 //! A warm interpreter per Python installation forks one process for each action; see `zygote`.
 
-mod files;
 mod zygote;
 
 use std::fs::File;
@@ -73,7 +72,7 @@ impl Python {
                 job.pack
             ));
         }
-        let library = files::unpack(&self.host.settings.run_dir).map_err(|error| {
+        let library = squall_python::unpack(&self.host.settings.run_dir).map_err(|error| {
             format!("the Python files of the server can't be unpacked: {error}")
         })?;
         let paths = import_paths(job);
@@ -118,6 +117,8 @@ impl Python {
             .map(|path| path.display().to_string())
             .collect();
         python_path.extend(inherited);
+        let shared = self.shared_libraries();
+        python_path.extend(shared.map(|path| path.display().to_string()));
         python_path.push(library.display().to_string());
         set(&mut env, "PYTHONPATH", &python_path.join(":"));
         set(
@@ -135,6 +136,12 @@ impl Python {
             }
         }
         env
+    }
+
+    fn shared_libraries(&self) -> Option<PathBuf> {
+        let (_, packages) =
+            squall_python::library_paths(self.host.settings.shared_environment.as_deref()?)?;
+        Some(packages)
     }
 
     fn document(
@@ -167,6 +174,7 @@ impl Python {
             "log_level" => level.or(job.log_level.as_deref()).unwrap_or("DEBUG"),
             "env" => env,
             "path" => paths,
+            "shared" => self.shared_libraries().map(|path| path.display().to_string()),
             "cwd" => self.host.settings.cwd.display().to_string(),
         }
     }
@@ -243,23 +251,12 @@ impl Python {
 /// What stands before the interpreter's own path, in StackStorm's order.
 fn import_paths(job: &Job) -> Vec<PathBuf> {
     let mut paths = Vec::new();
-    if let Some(virtualenv) = &job.virtualenv {
-        let versions = std::fs::read_dir(virtualenv.join("lib"));
-        let mut versions: Vec<PathBuf> = versions
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                name.starts_with("python3")
-            })
-            .collect();
-        versions.sort();
-        if let Some(version) = versions.pop() {
-            let packages = version.join("site-packages");
-            paths.extend([version, packages]);
-        }
+    let own = job
+        .virtualenv
+        .as_deref()
+        .and_then(squall_python::library_paths);
+    if let Some((version, packages)) = own {
+        paths.extend([version, packages]);
     }
     paths.push(job.pack_dir.join("actions/lib"));
     paths

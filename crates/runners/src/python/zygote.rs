@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -30,6 +30,9 @@ use crate::host::Host;
 /// More interpreters than this are not kept warm.
 const ZYGOTES_MAX: usize = 16;
 const MESSAGE_BYTES_MAX: usize = 4096;
+
+/// How often is looked whether an unused interpreter is still wanted.
+const LOOK_PERIOD: Duration = Duration::from_secs(5);
 
 /// Why there is no forked process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,7 +163,7 @@ impl Pool {
         zygotes.insert(key.clone(), zygote.clone());
         let (zygotes, kept, host) = (self.zygotes.clone(), zygote.clone(), self.host.clone());
         tokio::spawn(async move {
-            kept.serve(&host, child).await;
+            kept.serve(&host, &key, child).await;
             let mut zygotes = zygotes.lock();
             if zygotes
                 .get(&key)
@@ -277,18 +280,26 @@ impl Zygote {
         let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
     }
 
-    /// Hands out what the interpreter says, until it is gone or was idle for long.
-    async fn serve(&self, host: &Host, mut child: Child) {
+    /// Hands out what the interpreter says, until it is gone, was idle for long, or stands for an
+    /// environment that was changed or removed.
+    async fn serve(&self, host: &Host, key: &Key, mut child: Child) {
+        let mut idle = Duration::ZERO;
         loop {
-            let idle = host.env.sleep(host.settings.idle);
+            let pause = LOOK_PERIOD.min(host.settings.idle);
             tokio::select! {
                 message = self.receive() => match message {
-                    Some(message) => self.hand_out(&message),
+                    Some(message) => {
+                        self.hand_out(&message);
+                        idle = Duration::ZERO;
+                    }
                     None => break,
                 },
-                () = idle => {
+                () = host.env.sleep(pause) => {
+                    idle += pause;
+                    let is_needed = idle < host.settings.idle
+                        && Key::new(&key.python, &key.library) == *key;
                     let mut state = self.state.lock();
-                    if state.waiting.is_empty() {
+                    if !is_needed && state.waiting.is_empty() {
                         state.is_gone = true;
                         break;
                     }

@@ -5,7 +5,6 @@
 //! that reports more than the server can store waits, and the server's memory stays bounded.
 
 mod conversation;
-mod host;
 mod lines;
 mod process;
 mod protocol;
@@ -22,7 +21,6 @@ use squall_value::{Str, Value};
 
 use crate::event::{Datastore, Sink};
 
-pub use host::unpack_host;
 pub use protocol::Level;
 pub use service::{Handle, Service, sensor};
 
@@ -41,7 +39,7 @@ pub struct SensorSpec {
     pub protocol: Protocol,
     /// The interpreter, that of the pack's virtual environment.
     pub interpreter: PathBuf,
-    /// Where [`unpack_host`] put the host.
+    /// The unpacked Python files, which hold the host.
     pub host: PathBuf,
     /// More directories for imports, behind those of the pack's environment: shared libraries.
     pub python_path: Vec<PathBuf>,

@@ -134,6 +134,7 @@ async fn demo(
             allowed_origins: Vec::new(),
         },
         ssh: crate::ssh::SshOptions::default(),
+        stackstorm_root: None,
         packs: vec![place.packs()],
         slots: 16,
         key_file: None,

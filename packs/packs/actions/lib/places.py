@@ -28,15 +28,37 @@ def virtualenvs():
     return os.environ["ST2_VIRTUALENVS_PATH"]
 
 
+def data():
+    """The data directory of the server."""
+    return os.path.dirname(virtualenvs())
+
+
 def versions():
-    path = os.path.join(os.path.dirname(installed()), "pack-versions")
+    path = os.path.join(data(), "pack-versions")
     os.makedirs(path, mode=0o755, exist_ok=True)
     return path
 
 
+def find(name):
+    """The directory of a pack, or None."""
+    check_name(name)
+    # As the server: what comes later stands over what comes earlier.
+    for base in reversed(os.environ["ST2_PACKS_BASE_PATHS"].split(":")):
+        path = os.path.join(base, name)
+        if os.path.isfile(os.path.join(path, "pack.yaml")):
+            return path
+    return None
+
+
 def is_installed(name):
-    bases = os.environ["ST2_PACKS_BASE_PATHS"].split(":")
-    return any(os.path.isdir(os.path.join(base, name)) for base in bases)
+    return find(name) is not None
+
+
+def check_removable(names):
+    for name in names:
+        check_name(name)
+        if name in SHIPPED:
+            raise ValueError("the pack %s is part of the server and can't be removed" % name)
 
 
 def new_version():

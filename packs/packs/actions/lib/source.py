@@ -1,17 +1,17 @@
 """Where packs come from: git, a directory, the index."""
 
 import collections
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import urllib.request
 
-import yaml
+from lib import places, server
+from squall_packs import program
 
-from lib import places
+# The version of StackStorm whose packs and clients the server understands.
+SPOKEN = (3, 9, 0)
 
 Found = collections.namedtuple("Found", "ref version path metadata")
 
@@ -35,22 +35,14 @@ def local(source):
     return path if os.path.isabs(path) and os.path.isdir(path) else None
 
 
-def from_index(name, index):
-    if not index:
-        raise ValueError(
-            "%s is neither a git URL nor a directory, and no index is set to look names up in: "
-            "set `index` in the configuration of the pack `packs`" % name
-        )
-    if os.path.exists(index):
-        with open(index, encoding="utf-8") as file:
-            packs = json.load(file)
-    else:
-        with urllib.request.urlopen(index, timeout=60) as answer:
-            packs = json.load(answer)
-    packs = packs.get("packs", packs)
-    if name not in packs:
-        raise ValueError("the index %s has no pack %s" % (index, name))
-    return packs[name]["repo_url"]
+def from_index(name):
+    """Where the index, which the server reads, says that a pack comes from."""
+    found = server.post("/packs/index/search", {"pack": name})
+    if not found:
+        raise ValueError("the index has no pack %s" % name)
+    if not found.get("repo_url"):
+        raise ValueError("the index has the pack %s, and no `repo_url` of it" % name)
+    return found["repo_url"]
 
 
 def git(*arguments, cwd=None):
@@ -80,7 +72,7 @@ def clone(url, version, target):
     raise ValueError("%s has no version %s: no tag, branch or commit is called so" % (url, version))
 
 
-def fetch(wanted, index):
+def fetch(wanted):
     source, version = split(wanted)
     if local(wanted):
         source, version = wanted, None
@@ -95,7 +87,7 @@ def fetch(wanted, index):
         elif directory or re.search(r"://|^[\w.-]+@[\w.-]+:", source):
             clone(directory or source, version, files)
         else:
-            clone(from_index(source, index), version, files)
+            clone(from_index(source), version, files)
         metadata = read_metadata(files, source)
         reference = str(metadata.get("ref") or metadata.get("name") or name_of(source))
         places.check_name(reference)
@@ -119,8 +111,7 @@ def read_metadata(files, source):
     path = os.path.join(files, "pack.yaml")
     if not os.path.isfile(path):
         raise ValueError("%s has no pack.yaml, so it is not a pack" % source)
-    with open(path, encoding="utf-8") as file:
-        metadata = yaml.safe_load(file)
+    metadata = program.read_yaml(path)
     if not isinstance(metadata, dict):
         raise ValueError("the pack.yaml of %s is not a mapping" % source)
     return metadata
@@ -139,6 +130,20 @@ def make_executable(actions):
                 os.chmod(path, os.stat(path).st_mode | 0o111)
 
 
+def fits(version, condition):
+    """Whether a version meets a condition such as `>=3.0.0`; one that can't be read is met."""
+    found = re.match(r"^\s*(>=|<=|==|=|!=|>|<)?\s*v?(\d+(?:\.\d+)*)\s*$", condition)
+    if not found:
+        return True
+    operator, text = found.groups()
+    wanted = tuple(int(part) for part in text.split("."))
+    ours = version[: len(wanted)]
+    return {
+        ">=": ours >= wanted, "<=": ours <= wanted, ">": ours > wanted, "<": ours < wanted,
+        "!=": ours != wanted,
+    }.get(operator, ours == wanted)
+
+
 def misfits(metadata):
     """Why a pack says that it does not run here."""
     problems = []
@@ -146,6 +151,10 @@ def misfits(metadata):
     if wanted and not any(version.startswith("3") for version in wanted):
         problems.append("it is for Python %s, and this is %s" % (
             ", ".join(wanted), sys.version.split()[0]))
+    asked = str(metadata.get("stackstorm_version") or "")
+    if not all(fits(SPOKEN, condition) for condition in asked.split(",")):
+        problems.append("it is for StackStorm %s, and this server speaks %s" % (
+            asked, ".".join(map(str, SPOKEN))))
     system = metadata.get("system") or {}
     if isinstance(system, dict) and system.get("os") and sys.platform not in str(system["os"]):
         problems.append("it is for %s" % system["os"])

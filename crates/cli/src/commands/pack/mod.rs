@@ -1,5 +1,10 @@
 //! `pack`.
 
+mod create;
+mod helpers;
+mod life;
+mod test;
+
 use std::path::Path;
 
 use anyhow::Result;
@@ -7,12 +12,12 @@ use clap::Subcommand;
 use squall_client::{Registered, Resource};
 use squall_value::Value;
 
-use super::list::{self, ListOptions};
-use super::{DONE, Invocation, show};
+use crate::commands::list::{self, ListOptions};
+use crate::commands::{DONE, Invocation, show};
 use crate::failure::{FAILED, usage};
 use crate::output::{Column, Format, Paint, Show, safe};
 
-/// List, show and register packs.
+/// Install, remove, list, test and make packs.
 #[derive(Debug, Subcommand)]
 pub enum Pack {
     /// List packs
@@ -29,6 +34,47 @@ pub enum Pack {
         #[arg(value_name = "PACK")]
         pack: String,
     },
+    /// Install or update packs
+    #[command(after_help = life::INSTALL_EXAMPLES)]
+    Install(life::Install),
+    /// Remove packs; their configurations stay
+    #[command(after_help = "Example:\n  squall pack remove shop")]
+    Remove(life::Remove),
+    /// Look for packs in the index
+    #[command(after_help = "Example:\n  squall pack search mail")]
+    Search {
+        /// What their name, description or keywords hold
+        #[arg(value_name = "TEXT")]
+        text: String,
+    },
+    /// Show what the index says of a pack
+    #[command(after_help = "Example:\n  squall pack show csv")]
+    Show {
+        /// Name
+        #[arg(value_name = "PACK")]
+        pack: String,
+    },
+    /// Show or change what a pack is configured with
+    #[command(after_help = life::CONFIG_EXAMPLES)]
+    Config(life::Config),
+    /// Run a pack's own tests, without a server
+    #[command(after_help = test::EXAMPLES)]
+    Test(test::Test),
+    /// Make the beginning of a pack, without a server
+    #[command(after_help = create::EXAMPLES)]
+    Create(create::Create),
+    /// Read a chat command by a format, for tests of aliases
+    #[command(
+        hide = true,
+        after_help = "Example:\n  squall pack read-command --format 'greet {{name}}' 'greet Ann'"
+    )]
+    ReadCommand(helpers::ReadCommand),
+    /// Print a YAML file as JSON, for our Python files
+    #[command(
+        hide = true,
+        after_help = "Example:\n  squall pack read-yaml shop/pack.yaml"
+    )]
+    ReadYaml(helpers::ReadYaml),
     /// Have the server read packs' files again, and say what is wrong in them
     ///
     /// Exits with 1 if there are errors.
@@ -69,6 +115,15 @@ impl Pack {
                 let first = ["ref", "name", "version", "description"];
                 show::one(invocation, Resource::Packs, &pack, &first).await
             }
+            Pack::Install(install) => install.carry_out(invocation).await,
+            Pack::Remove(remove) => remove.carry_out(invocation).await,
+            Pack::Search { text } => life::search(invocation, &text).await,
+            Pack::Show { pack } => life::show(invocation, &pack).await,
+            Pack::Config(config) => config.carry_out(invocation).await,
+            Pack::Test(test) => test.carry_out(invocation),
+            Pack::Create(create) => create.carry_out(invocation),
+            Pack::ReadCommand(read) => read.carry_out(invocation),
+            Pack::ReadYaml(read) => read.carry_out(invocation),
             Pack::Register { packs } => register(invocation, &packs).await,
         }
     }

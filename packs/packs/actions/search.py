@@ -1,0 +1,9 @@
+"""Looks for packs in the index."""
+
+from lib import server
+from st2common.runners.base_action import Action
+
+
+class Search(Action):
+    def run(self, query):
+        return server.post("/packs/index/search", {"query": query})

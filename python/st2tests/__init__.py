@@ -1,0 +1,1 @@
+"""What the tests of packs inherit from; `squall pack test` runs them."""
