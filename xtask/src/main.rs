@@ -13,6 +13,7 @@ mod command;
 mod crash;
 mod fuzz;
 mod http;
+mod packs;
 mod peers;
 mod server;
 mod suites;
@@ -50,6 +51,8 @@ enum Command {
     Crash(crash::Options),
     /// Feed the languages, YAML, parameters and criteria what nobody would write.
     Fuzz(fuzz::Options),
+    /// Take packs that others wrote through their whole life on a real server.
+    Packs(packs::Options),
     /// Everything that has to hold before a change is merged.
     Ci,
 }
@@ -80,6 +83,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Bench(options) => bench::run(&root, &options),
         Command::Crash(options) => crash::run(&root, &options),
         Command::Fuzz(options) => fuzz::run(&root, &options),
+        Command::Packs(options) => packs::run(&root, &options),
         Command::Ci => ci::run(&root),
     }
 }

@@ -1,0 +1,1 @@
+"""The end-to-end run of each pack, by its name."""

@@ -1,0 +1,64 @@
+"""git: commits of a repository become events, also across a restart of the server."""
+
+import os
+import subprocess
+
+
+def git(place, *arguments):
+    identity = ["-c", "user.name=Ann", "-c", "user.email=ann@example.org"]
+    done = subprocess.run(["git", "-C", place, *identity, *arguments], check=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return done.stdout.strip()
+
+
+def run(pack):
+    server, place = pack.server, pack.place()
+    remote, work = os.path.join(place, "remote.git"), os.path.join(place, "work")
+    subprocess.run(["git", "init", "-q", "--bare", "-b", "master", remote], check=True)
+    subprocess.run(["git", "clone", "-q", remote, work], check=True, stderr=subprocess.DEVNULL)
+
+    def commit(text):
+        git(work, "commit", "-q", "--allow-empty", "-m", text)
+        git(work, "push", "-q", "origin", "HEAD:master")
+        return git(work, "rev-parse", "HEAD")
+
+    git(work, "checkout", "-q", "-b", "master")
+    first = commit("first")
+    server.post("/rules", {
+        "name": "on_commit", "pack": "git", "enabled": True,
+        "trigger": {"type": "git.head_sha_monitor", "parameters": {}}, "criteria": {},
+        "action": {"ref": "core.local", "parameters": {"cmd": "echo {{ trigger.revision }}"}},
+    })
+    pack.configure(poll_interval=1, repositories=[{
+        "url": "file://" + remote, "branch": "master",
+        "local_clone_path": os.path.join(place, "clone"),
+    }])
+    pack.start_sensor("GitCommitSensor")
+    event = server.wait_events("git.head_sha_monitor", 1)[0]["payload"]
+    pack.check("the newest commit comes first", event["revision"] == first, event)
+    pack.check("it says whose, and of what", (event["author"], event["branch"], event["repository_url"])
+               == ("Ann", "master", "file://" + remote), event)
+    second = commit("second")
+    events = server.wait_events("git.head_sha_monitor", 2)
+    pack.check("a push is one event", [e["payload"]["revision"] for e in events] == [first, second],
+               events)
+    server.restart()
+    server.wait_sensor("git.GitCommitSensor", "running", 90)
+    # The sensor begins anew and tells the newest commit once more, as in the reference.
+    server.wait_events("git.head_sha_monitor", 3)
+    third = commit("third")
+    events = server.wait_events("git.head_sha_monitor", 4)
+    pack.check("so is one after a restart", events[-1]["payload"]["revision"] == third, events[-1])
+    enforcements = server.get("/ruleenforcements", rule_ref="git.on_commit", limit=-1)
+    pack.check("one enforcement for each event", len(enforcements) == len(events), len(enforcements))
+    merged(pack)
+    server.delete("/rules/git.on_commit")
+
+
+def merged(pack):
+    body = {"action": "closed", "pull_request": {"merged": True}}
+    pack.server.post("/webhooks/github/pulls/merge", body)
+    found = pack.server.wait_events("core.st2.webhook", 1)
+    rule = "git.st2.webhook.github.pulls.merge.sample"
+    enforcements = pack.server.get("/ruleenforcements", rule_ref=rule, limit=-1)
+    pack.check("true of JSON is not the text True", found and not enforcements, enforcements)
