@@ -39,7 +39,7 @@ pub use command::{Command, CommitError, Committed, Refusal, Transaction};
 pub use memory::{BACKLOG, MemoryStore};
 pub use query::{
     DocumentFilter, EnforcementFilter, ExecutionFilter, ExecutionOrder, Listing, Page,
-    ParentFilter, Purge, TriggerInstanceFilter, Visibility,
+    ParentFilter, Purge, RuleVisibility, TriggerInstanceFilter, Visibility,
 };
 
 /// The store could not do what was asked.

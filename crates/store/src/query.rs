@@ -53,6 +53,23 @@ pub enum Visibility {
         actions: Vec<ActionRef>,
         /// Of actions in these packs.
         packs: Vec<Str>,
+        /// These themselves.
+        ids: Vec<ExecutionId>,
+    },
+}
+
+/// Of which rules a caller may see the doings; part of the query as [`Visibility`] is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum RuleVisibility {
+    /// Of all rules.
+    #[default]
+    All,
+    /// Of those that satisfy any of these.
+    Only {
+        /// These rules.
+        rules: Vec<RuleRef>,
+        /// Rules in these packs.
+        packs: Vec<Str>,
     },
 }
 
@@ -132,6 +149,8 @@ pub struct TriggerInstanceFilter {
     pub occurred_before: Option<Timestamp>,
     /// With this trace tag.
     pub trace_tag: Option<Str>,
+    /// Of these triggers, which are those that the caller may see; of all without it.
+    pub visible: Option<Vec<Str>>,
     /// Oldest first instead of newest first.
     pub oldest_first: bool,
 }
@@ -151,6 +170,8 @@ pub struct EnforcementFilter {
     pub enforced_after: Option<Timestamp>,
     /// Enforced before this moment.
     pub enforced_before: Option<Timestamp>,
+    /// What the caller may see.
+    pub visibility: RuleVisibility,
     /// Oldest first instead of newest first.
     pub oldest_first: bool,
 }
@@ -223,10 +244,25 @@ impl Visibility {
                 users,
                 actions,
                 packs,
+                ids,
             } => {
                 users.contains(&request.user)
+                    || ids.contains(&request.id)
                     || actions.contains(&request.action)
                     || packs.iter().any(|pack| **pack == *request.action.pack())
+            }
+        }
+    }
+}
+
+impl RuleVisibility {
+    /// Whether the caller may see what the rule did.
+    #[must_use]
+    pub fn shows(&self, rule: &RuleRef) -> bool {
+        match self {
+            RuleVisibility::All => true,
+            RuleVisibility::Only { rules, packs } => {
+                rules.contains(rule) || packs.iter().any(|pack| **pack == *rule.pack())
             }
         }
     }
@@ -285,6 +321,11 @@ impl TriggerInstanceFilter {
             && self.status.is_none_or(|status| status == instance.status)
             && wanted(self.trace_tag.as_deref(), instance.trace_tag.as_deref())
             && within(instance.occurred, self.occurred_after, self.occurred_before)
+            && self.visible.as_ref().is_none_or(|visible| {
+                visible
+                    .iter()
+                    .any(|one| **one == *instance.trigger.as_str())
+            })
     }
 }
 
@@ -308,6 +349,7 @@ impl EnforcementFilter {
                 self.enforced_after,
                 self.enforced_before,
             )
+            && self.visibility.shows(&enforcement.rule)
     }
 }
 

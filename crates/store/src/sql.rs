@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use squall_model::{DocumentKind, Id, Status, Timestamp};
+use squall_value::Str;
 
 use crate::codec::{self, micros};
 use crate::{
-    DocumentFilter, EnforcementFilter, ExecutionFilter, ParentFilter, TriggerInstanceFilter,
-    Visibility,
+    DocumentFilter, EnforcementFilter, ExecutionFilter, ParentFilter, RuleVisibility,
+    TriggerInstanceFilter, Visibility,
 };
 
 /// What differs between databases.
@@ -128,6 +129,20 @@ impl Conditions {
         self.sql.push(')');
     }
 
+    /// ` OR` the reference in `column` begins with one of the packs.
+    fn or_in_packs(&mut self, column: &str, packs: &[Str]) {
+        for pack in packs {
+            // The dot ends the pack; the slash is the character after it.
+            let from = self.written(&format!("{pack}."));
+            let to = self.written(&format!("{pack}/"));
+            let _ = write!(self.sql, " OR ({column} >= ");
+            self.parameter(from);
+            let _ = write!(self.sql, " AND {column} < ");
+            self.parameter(to);
+            self.sql.push(')');
+        }
+    }
+
     fn texts<'a>(&self, texts: impl Iterator<Item = &'a str>) -> Vec<Parameter> {
         texts.map(|text| self.written(text)).collect()
     }
@@ -174,6 +189,7 @@ fn common(conditions: &mut Conditions, filter: &ExecutionFilter) {
         users,
         actions,
         packs,
+        ids,
     } = &filter.visibility
     {
         conditions.begin();
@@ -183,15 +199,13 @@ fn common(conditions: &mut Conditions, filter: &ExecutionFilter) {
         conditions.sql.push_str(" OR ");
         let actions = conditions.texts(actions.iter().map(|action| action.as_str()));
         conditions.in_list("action", actions);
-        for pack in packs {
-            // The dot ends the pack; the slash is the character after it.
-            let from = conditions.written(&format!("{pack}."));
-            let to = conditions.written(&format!("{pack}/"));
-            conditions.sql.push_str(" OR (action >= ");
-            conditions.parameter(from);
-            conditions.sql.push_str(" AND action < ");
-            conditions.parameter(to);
-            conditions.sql.push(')');
+        conditions.or_in_packs("action", packs);
+        if !ids.is_empty() {
+            conditions.sql.push_str(" OR ");
+            let ids = ids
+                .iter()
+                .map(|id| Parameter::Bytes(id.to_bytes().to_vec()));
+            conditions.in_list("id", ids.collect());
         }
         conditions.sql.push(')');
     }
@@ -441,7 +455,8 @@ pub fn execution_tally(dialect: Dialect, filter: &ExecutionFilter) -> Option<Con
         order: Default::default(),
         ..filter.clone()
     };
-    if other != ExecutionFilter::default() {
+    let by_id = matches!(&filter.visibility, Visibility::Only { ids, .. } if !ids.is_empty());
+    if by_id || other != ExecutionFilter::default() {
         return None;
     }
     let mut conditions = Conditions::new(dialect);
@@ -467,6 +482,11 @@ pub fn trigger_instances(dialect: Dialect, filter: &TriggerInstanceFilter) -> Co
     conditions.text("trace_tag = ", filter.trace_tag.as_deref());
     conditions.time("occurred > ", filter.occurred_after);
     conditions.time("occurred < ", filter.occurred_before);
+    if let Some(visible) = &filter.visible {
+        let visible = conditions.texts(visible.iter().map(|one| &**one));
+        conditions.begin();
+        conditions.in_list("\"trigger\"", visible);
+    }
     conditions
 }
 
@@ -492,6 +512,14 @@ pub fn enforcements(dialect: Dialect, filter: &EnforcementFilter) -> Conditions 
     conditions.id("execution = ", filter.execution);
     conditions.time("enforced > ", filter.enforced_after);
     conditions.time("enforced < ", filter.enforced_before);
+    if let RuleVisibility::Only { rules, packs } = &filter.visibility {
+        conditions.begin();
+        conditions.sql.push('(');
+        let rules = conditions.texts(rules.iter().map(|rule| rule.as_str()));
+        conditions.in_list("rule", rules);
+        conditions.or_in_packs("rule", packs);
+        conditions.sql.push(')');
+    }
     conditions
 }
 
@@ -500,6 +528,7 @@ pub fn enforcements(dialect: Dialect, filter: &EnforcementFilter) -> Conditions 
 pub fn enforcement_tally(dialect: Dialect, filter: &EnforcementFilter) -> Option<Conditions> {
     let other = EnforcementFilter {
         rule: None,
+        visibility: RuleVisibility::All,
         oldest_first: false,
         ..filter.clone()
     };

@@ -11,7 +11,7 @@ use squall_model::{
 use super::{World, advanced, at, at_first, emit, ended, ids, insert, requested, text, update};
 use crate::{
     Command, EnforcementFilter, ExecutionFilter, ExecutionOrder, Page, ParentFilter,
-    TriggerInstanceFilter, Visibility,
+    RuleVisibility, TriggerInstanceFilter, Visibility,
 };
 
 /// Executions of many kinds, two of them trees: what the filters are tried on.
@@ -341,8 +341,16 @@ pub async fn visibility_is_part_of_the_query(world: &World) {
             .map(|action| ActionRef::parse(action).expect("valid"))
             .collect(),
         packs: packs.iter().map(|pack| text(pack)).collect(),
+        ids: Vec::new(),
+    };
+    let by_id = Visibility::Only {
+        users: vec![text("bob")],
+        actions: Vec::new(),
+        packs: Vec::new(),
+        ids: all.iter().step_by(7).map(|one| one.id()).collect(),
     };
     for visibility in [
+        by_id,
         only(&[], &[], &[]),
         only(&["ann"], &[], &[]),
         only(&["ann", "bob"], &["core.noop"], &["acm"]),
@@ -511,6 +519,15 @@ fn trigger_instance_filters() -> Vec<TriggerInstanceFilter> {
             trace_tag: Some(text("trace")),
             ..none()
         },
+        TriggerInstanceFilter {
+            visible: Some(Vec::new()),
+            ..none()
+        },
+        TriggerInstanceFilter {
+            visible: Some(vec![text("core.timer"), text("core.webhook.x")]),
+            status: Some(TriggerInstanceStatus::Processed),
+            ..none()
+        },
     ]
 }
 
@@ -618,6 +635,21 @@ fn enforcement_filters(
         EnforcementFilter {
             enforced_after: Some(at(3)),
             enforced_before: Some(at(9)),
+            ..none()
+        },
+        EnforcementFilter {
+            visibility: RuleVisibility::Only {
+                rules: vec![all[0].rule.clone(), all[9].rule.clone()],
+                packs: vec![text("acm")],
+            },
+            ..none()
+        },
+        EnforcementFilter {
+            rule: Some(all[2].rule.clone()),
+            visibility: RuleVisibility::Only {
+                rules: Vec::new(),
+                packs: vec![text("acme")],
+            },
             ..none()
         },
     ]
