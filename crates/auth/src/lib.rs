@@ -7,6 +7,7 @@
 mod action_token;
 mod api_key;
 mod directory;
+pub mod rbac;
 mod secret;
 
 pub use action_token::ActionTokens;
