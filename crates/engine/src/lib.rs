@@ -32,6 +32,7 @@ mod recover;
 mod register;
 mod request;
 mod retry;
+mod rights;
 mod run;
 mod schedule;
 mod settings;
@@ -68,6 +69,7 @@ pub use inquiry::RespondError;
 pub use recover::Recovered;
 pub use register::{Change, PutError, Registered, action_body};
 pub use request::{Ask, Error as RequestError};
+pub use rights::{EverybodyMay, PUBLISHER, Rights};
 pub use settings::{Retention, Settings};
 pub use spawn::{Spawn, TokioSpawn, Work};
 pub use vault::{Vault, mask_sealed};
@@ -106,6 +108,8 @@ pub struct Parts {
     pub vault: Vault,
     /// Tokens for actions.
     pub tokens: Arc<dyn Tokens>,
+    /// Who may run what.
+    pub rights: Arc<dyn Rights>,
     /// What the operator set.
     pub settings: Settings,
     /// This server's entry in the store.
@@ -122,6 +126,7 @@ pub struct Engine {
     datastore: Datastore,
     vault: Vault,
     tokens: Arc<dyn Tokens>,
+    rights: Arc<dyn Rights>,
     settings: Settings,
     lease: Lease,
     catalog: ArcSwap<Catalog>,
@@ -164,6 +169,7 @@ impl Engine {
             expressions: parts.expressions,
             vault: parts.vault,
             tokens: parts.tokens,
+            rights: parts.rights,
             settings: parts.settings,
             lease: parts.lease,
             catalog: ArcSwap::default(),

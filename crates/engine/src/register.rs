@@ -396,7 +396,9 @@ impl Engine {
                 DocumentKind::Pack => pack_body(definition, directory, &version, loaded),
                 _ => complete_body(definition, files),
             };
-            if before.as_ref().is_some_and(|before| before.body == body) {
+            let same =
+                |before: &Arc<Document>| crate::rights::is_same_definition(&before.body, &body);
+            if before.as_ref().is_some_and(same) {
                 continue;
             }
             registered.changed += 1;

@@ -20,6 +20,9 @@ pub struct Settings {
     pub payload_bytes_max: usize,
     /// How deep workflows may call workflows.
     pub nesting_max: usize,
+    /// Whether every step of a workflow needs the right of the one who asked for it, instead of its
+    /// publisher's.
+    pub check_every_step: bool,
     /// Whether the end of every execution becomes an event, as in StackStorm, instead of only those
     /// that an enabled rule listens for.
     pub all_internal_triggers: bool,
@@ -64,6 +67,7 @@ impl Default for Settings {
             grace: Duration::from_secs(10),
             payload_bytes_max: 8 << 20,
             nesting_max: 64,
+            check_every_step: false,
             all_internal_triggers: false,
             pieces_max: 2_000,
             retention: Retention::default(),

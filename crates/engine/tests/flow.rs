@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use squall_engine::{
-    Ask, Change, Engine, Incoming, NoTokens, Parts, Settings, TokioSpawn, Vault, action_body,
+    Ask, Change, Engine, EverybodyMay, Incoming, NoTokens, Parts, Settings, TokioSpawn, Vault,
+    action_body,
 };
 use squall_env::{Env, SystemEnv};
 use squall_expr::Expressions;
@@ -41,6 +42,7 @@ async fn engine_on(store: Arc<dyn Store>) -> World {
         expressions: Arc::new(Expressions::default()),
         crypto: None,
         tokens: Arc::new(NoTokens),
+        rights: Arc::new(EverybodyMay),
         settings: Settings::default(),
         lease: server.lease,
     });

@@ -8,7 +8,9 @@ mod sshd;
 use std::path::Path;
 use std::sync::Arc;
 
-use squall_engine::{Ask, Engine, Incoming, NoTokens, Parts, Settings, TokioSpawn, Vault};
+use squall_engine::{
+    Ask, Engine, EverybodyMay, Incoming, NoTokens, Parts, Settings, TokioSpawn, Vault,
+};
 use squall_env::{Env, SystemEnv};
 use squall_expr::Expressions;
 use squall_model::{Execution, ExecutionId, Outcome, State, Timestamp};
@@ -44,6 +46,7 @@ impl World {
             expressions: Arc::new(Expressions::default()),
             crypto: None,
             tokens: Arc::new(NoTokens),
+            rights: Arc::new(EverybodyMay),
             settings: Settings::default(),
             lease: entry.unwrap().lease,
         });

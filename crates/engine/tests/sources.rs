@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use squall_engine::sources::{self, RestartError, SourcePhase};
 use squall_engine::{
-    Change, Engine, NoTokens, Parts, Settings, TokioSpawn, Vault, action_body, sources::SourceKind,
+    Change, Engine, EverybodyMay, NoTokens, Parts, Settings, TokioSpawn, Vault, action_body,
+    sources::SourceKind,
 };
 use squall_env::{Env, SystemEnv};
 use squall_expr::Expressions;
@@ -54,6 +55,7 @@ impl Server {
             expressions: Arc::new(Expressions::default()),
             crypto: None,
             tokens: Arc::new(NoTokens),
+            rights: Arc::new(EverybodyMay),
             settings: Settings {
                 lease: Duration::from_secs(3),
                 ..Settings::default()

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use squall_engine::{
-    Ask, Change, Engine, NoTokens, Parts, Settings, Spawn, Vault, Work, action_body,
+    Ask, Change, Engine, EverybodyMay, NoTokens, Parts, Settings, Spawn, Vault, Work, action_body,
 };
 use squall_env::{Env, FakeEnv};
 use squall_expr::Expressions;
@@ -119,6 +119,7 @@ impl World {
             expressions: Arc::new(Expressions::default()),
             crypto: None,
             tokens: Arc::new(NoTokens),
+            rights: Arc::new(EverybodyMay),
             settings: Settings::default(),
             lease: server.unwrap().lease,
         });

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, Either};
 use parking_lot::Mutex;
-use squall_engine::{Engine, NoTokens, Parts, Settings, Spawn, Vault};
+use squall_engine::{Engine, EverybodyMay, NoTokens, Parts, Settings, Spawn, Vault};
 use squall_env::{Env, FakeEnv};
 use squall_expr::Expressions;
 use squall_model::Timestamp;
@@ -151,6 +151,7 @@ impl World {
             expressions: Arc::clone(&self.expressions),
             crypto: None,
             tokens: Arc::new(NoTokens),
+            rights: Arc::new(EverybodyMay),
             settings: self.settings.clone(),
             lease: server.lease,
         });

@@ -13,7 +13,8 @@ pub fn definition(document: &Document) -> Value {
         _ => Dict::new(),
     };
     let internal: &[&str] = match document.kind {
-        DocumentKind::Action => &["content", "workflow"],
+        DocumentKind::Action => &["content", "workflow", "published_by"],
+        DocumentKind::Rule => &["published_by"],
         DocumentKind::Pack => &["content", "has_findings"],
         _ => &[],
     };

@@ -40,6 +40,8 @@ pub(super) struct Loaded {
     pub(super) pieces: u64,
     /// How many workflows are above this one.
     pub(super) depth: usize,
+    /// Who published the definition, unless it came from files.
+    pub(super) publisher: Option<squall_value::Str>,
     /// Whether it has ended.
     pub(super) ended: bool,
     /// The status that the workflow above was last told.
@@ -68,6 +70,7 @@ impl Loaded {
             next_piece,
             pieces: 0,
             depth: 0,
+            publisher: None,
             ended: false,
             told: Some(squall_model::Status::Running),
         }

@@ -68,6 +68,7 @@ impl Engine {
                 .map_err(&broken)?
         };
         loaded.depth = self.depth(&execution).await?;
+        loaded.publisher = crate::rights::publisher(&action.document.body);
         self.reconcile(live, &mut loaded).await?;
         let deadlines = loaded.children.active().map(|(_, place)| place.deadline);
         for deadline in deadlines.chain([execution.progress.deadline]).flatten() {

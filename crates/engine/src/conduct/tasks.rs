@@ -191,6 +191,14 @@ impl Engine {
             }
         };
         let workflow = &loaded.execution.request;
+        let written = loaded.conductor.definition().tasks.get(&request.task);
+        let written = written.and_then(|task| task.action.as_ref()?.source().as_str());
+        self.check_step(
+            &workflow.user,
+            loaded.publisher.as_deref(),
+            written,
+            reference,
+        )?;
         let entry = loaded.conductor.task(&request.task, request.route);
         let mut ask = Ask::new(reference, workflow.user.clone());
         ask.parameters = parameters;
