@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use squall_auth::rbac::{Permission, Resource, ResourceType};
 use squall_engine::Action;
 use squall_model::{Document, DocumentKind};
 use squall_runners::Registry;
@@ -18,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::listing::{BY_PACK, listing};
 use crate::params::{self, Params};
 use crate::reply::{self, Json, List, Sent};
-use crate::{Api, State, changes, files, view};
+use crate::{Api, State, changes, files, publish, rights, view};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -100,6 +101,7 @@ async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<Lis
     let mut actions: Vec<_> = catalog
         .actions()
         .filter(|action| tag.is_none_or(|tag| has_tag(&action.document.body, tag)))
+        .filter(|action| caller.sees(&action.document))
         .collect();
     actions.sort_by(|a, b| a.reference.cmp(&b.reference));
     let items = actions
@@ -131,15 +133,16 @@ fn find(api: &Api, id: &str) -> Result<Arc<Action>> {
         .ok_or_else(|| Error::unknown_reference(id))
 }
 
-async fn one(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
-    Ok(Json(squall_wire::definition(&find(&api, &id)?.document)))
+async fn one(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
+    let found = find(&api, &id)?;
+    caller.may_with(&found.document)?;
+    Ok(Json(squall_wire::definition(&found.document)))
 }
 
-async fn create(Extract(api): State, _: Caller, sent: Sent) -> Result<Response> {
-    let mut body = sent.object()?;
+async fn create(Extract(api): State, caller: Caller, sent: Sent) -> Result<Response> {
+    let body = sent.object()?;
     changes::check_pack(body.get("pack").and_then(Value::as_str))?;
-    files::write_data_files(&api, &mut body)?;
-    let document = changes::make(&api, DocumentKind::Action, &body).await?;
+    let document = changes::make(&api, &caller, DocumentKind::Action, &body).await?;
     Ok(created(&document))
 }
 
@@ -150,28 +153,29 @@ fn created(document: &Document) -> Response {
 
 async fn update(
     Extract(api): State,
-    _: Caller,
+    caller: Caller,
     Path(id): Path<String>,
     sent: Sent,
 ) -> Result<Json> {
     let known = Arc::clone(&find(&api, &id)?.document);
+    caller.may_with(&known)?;
     changes::check_pack(known.pack.as_deref())?;
     let mut body = sent.object()?;
     if body.get("pack").is_none() {
         body.insert("pack", known.pack.clone());
     }
-    files::write_data_files(&api, &mut body)?;
-    let document = changes::replace(&api, DocumentKind::Action, &known, &body).await?;
+    let document = changes::replace(&api, &caller, DocumentKind::Action, &known, &body).await?;
     Ok(Json(squall_wire::definition(&document)))
 }
 
 async fn remove(
     Extract(api): State,
-    _: Caller,
+    caller: Caller,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<StatusCode> {
     let known = Arc::clone(&find(&api, &id)?.document);
+    caller.may_with(&known)?;
     changes::check_pack(known.pack.as_deref())?;
     // StackStorm's own client sends the body without saying that it is JSON.
     let bytes = reply::read(request.into_body(), api.body_bytes_max).await?;
@@ -180,16 +184,16 @@ async fn remove(
     } else {
         reply::json(&bytes)?
     };
-    let status = changes::remove(&api, &known).await?;
+    let status = changes::remove(&api, &caller, &known).await?;
     if body.get("remove_files").and_then(Value::as_bool) == Some(true) {
-        files::remove_action(&api, &known)?;
+        files::remove_action(&api, &caller, &known)?;
     }
     Ok(status)
 }
 
 async fn duplicate(
     Extract(api): State,
-    _: Caller,
+    caller: Caller,
     Path(id): Path<String>,
     sent: Sent,
 ) -> Result<Response> {
@@ -201,6 +205,11 @@ async fn duplicate(
     };
     let (pack, name) = (text("dest_pack")?, text("dest_action")?);
     changes::check_pack(Some(pack))?;
+    caller.check(Permission::ActionView, &rights::resource_of(&from))?;
+    caller.may(&rights::resource(
+        DocumentKind::Action,
+        &format!("{pack}.{name}"),
+    ))?;
     if api.engine.catalog().pack_directory(pack).is_none() {
         return Err(Error::bad(format!(
             "Destination pack '{pack}' doesn't exist"
@@ -227,21 +236,33 @@ async fn duplicate(
     }
     body.insert("pack", pack);
     body.insert("name", name);
-    files::copy_action(&api, &from, pack, &mut body)?;
+    // Before the files: what may not be published must not lie there for the next registration.
+    if let Some(body) = from.body.as_dict() {
+        publish::check(&api, &caller, DocumentKind::Action, body)?;
+    }
+    files::copy_action(&api, &caller, &from, pack, &mut body)?;
+    let kind = DocumentKind::Action;
     let document = match there {
-        Some(known) => changes::replace(&api, DocumentKind::Action, &known, &body).await?,
-        None => changes::make(&api, DocumentKind::Action, &body).await?,
+        Some(known) => changes::replace(&api, &caller, kind, &known, &body).await?,
+        None => changes::make(&api, &caller, kind, &body).await?,
     };
     Ok(created(&document))
 }
 
-async fn entry_point(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<String> {
-    files::entry_point_text(&api, &find(&api, &id)?.document)
+async fn entry_point(
+    Extract(api): State,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<String> {
+    let found = find(&api, &id)?;
+    caller.may_with(&found.document)?;
+    files::entry_point_text(&api, &found.document)
 }
 
 /// The parameters of an action together with its runner's.
-async fn parameters(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
+async fn parameters(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
     let action = find(&api, &id)?;
+    caller.may_with(&action.document)?;
     let merged = action.parameters.merged().iter();
     let merged: Dict = merged
         .map(|(name, parameter)| (name.clone(), parameter.attributes().clone()))
@@ -255,9 +276,15 @@ async fn runner_types(caller: Caller, params: Params) -> Result<List> {
     listing(items.collect(), &params, &caller, Some(100), &[])
 }
 
-async fn runner_type(_: Caller, Path(id): Path<String>) -> Result<Json> {
+async fn runner_type(caller: Caller, Path(id): Path<String>) -> Result<Json> {
     let mut types = Registry::runner_types().iter();
     let found = types.find(|kind| kind.name == id || view::stable_id(&kind.name) == id);
-    let found = found.and_then(|kind| view::runner_type(&kind.name));
-    found.map(Json).ok_or_else(|| Error::unknown(&id))
+    let found = found.ok_or_else(|| Error::unknown(&id))?;
+    // Who may list them all may see each.
+    if !caller.rights.has(Permission::RunnerTypeList) {
+        caller.may(&Resource::named(ResourceType::RunnerType, &found.name))?;
+    }
+    caller.was_asked();
+    let shown = view::runner_type(&found.name);
+    shown.map(Json).ok_or_else(|| Error::unknown(&id))
 }

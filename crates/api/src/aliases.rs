@@ -88,31 +88,32 @@ async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<Lis
     documents(&api, KIND, &params, &caller, Some(100), &[BY_PACK]).await
 }
 
-async fn one(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
+async fn one(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
     let found = document(&api, KIND, &id).await?;
+    caller.may_with(&found)?;
     Ok(Json(squall_wire::definition(&found)))
 }
 
-async fn create(Extract(api): State, _: Caller, sent: Sent) -> Result<Response> {
-    let document = changes::make(&api, KIND, &sent.object()?).await?;
+async fn create(Extract(api): State, caller: Caller, sent: Sent) -> Result<Response> {
+    let document = changes::make(&api, &caller, KIND, &sent.object()?).await?;
     let shown = Json(squall_wire::definition(&document));
     Ok((StatusCode::CREATED, shown).into_response())
 }
 
 async fn update(
     Extract(api): State,
-    _: Caller,
+    caller: Caller,
     Path(id): Path<String>,
     sent: Sent,
 ) -> Result<Json> {
     let known = document(&api, KIND, &id).await?;
-    let document = changes::replace(&api, KIND, &known, &sent.object()?).await?;
+    let document = changes::replace(&api, &caller, KIND, &known, &sent.object()?).await?;
     Ok(Json(squall_wire::definition(&document)))
 }
 
-async fn remove(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<StatusCode> {
+async fn remove(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<StatusCode> {
     let known = document(&api, KIND, &id).await?;
-    changes::remove(&api, &known).await
+    changes::remove(&api, &caller, &known).await
 }
 
 async fn all(api: &Api) -> Result<Vec<Arc<Document>>> {
@@ -191,7 +192,8 @@ async fn help(Extract(api): State, caller: Caller, params: Params) -> Result<Jso
     let pack = params::text(&params, "pack");
     let aliases = all(&api).await?;
     let mut found = Vec::new();
-    for alias in aliases.iter().filter(|alias| is_enabled(alias)) {
+    let usable = |alias: &&Arc<Document>| is_enabled(alias) && caller.sees(alias);
+    for alias in aliases.iter().filter(usable) {
         if pack.is_some_and(|pack| alias.pack.as_deref() != Some(pack)) {
             continue;
         }
@@ -288,6 +290,8 @@ async fn run(
     };
     let read = read.map_err(|mismatch| Error::bad(mismatch.to_string()))?;
     let mut results = Vec::with_capacity(read.len());
+    let action = alias.body.get("action_ref").and_then(Value::as_str);
+    caller.may_run(action.unwrap_or_default())?;
     for parameters in read {
         let ask = ask(api, caller, alias, sent, parameters)?;
         let execution = api.engine.request(ask).await?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use squall_auth::rbac::Resource;
 use squall_model::Document;
 use squall_value::{Dict, Value};
 
@@ -77,7 +78,8 @@ fn created_at(document: &Document) -> Value {
 async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
     let with_secrets = params::truth(&params, "show_secrets")? && caller.is_admin();
     let keys = api.directory.api_keys().await?;
-    let items = keys.iter().map(|key| shown(key, with_secrets)).collect();
+    let items = keys.iter().filter(|key| caller.sees(key));
+    let items = items.map(|key| shown(key, with_secrets)).collect();
     listing(items, &params, &caller, Some(50), &[])
 }
 
@@ -93,7 +95,9 @@ async fn one(
     params: Params,
 ) -> Result<Json> {
     let with_secrets = params::truth(&params, "show_secrets")? && caller.is_admin();
-    Ok(Json(shown(&*find(&api, &id).await?, with_secrets)))
+    let found = find(&api, &id).await?;
+    caller.may_with(&found)?;
+    Ok(Json(shown(&found, with_secrets)))
 }
 
 /// The members that a request may set.
@@ -121,6 +125,8 @@ async fn create(Extract(api): State, caller: Caller, sent: Sent) -> Result<Respo
     let (user, metadata, enabled) = request(&sent)?;
     let own = caller.user();
     let user = user.unwrap_or(&own);
+    caller.may(&Resource::api_key("", user))?;
+    caller.check_user(user)?;
     let metadata = metadata.unwrap_or_default();
     let enabled = enabled.unwrap_or(true);
     // A key that moves over from elsewhere is known by its hash alone.
@@ -144,11 +150,12 @@ async fn create(Extract(api): State, caller: Caller, sent: Sent) -> Result<Respo
 
 async fn update(
     Extract(api): State,
-    _: Caller,
+    caller: Caller,
     Path(id): Path<String>,
     sent: Sent,
 ) -> Result<Json> {
     let known = find(&api, &id).await?;
+    caller.may_with(&known)?;
     let sent = sent.object()?;
     match sent.get("key_hash").and_then(Value::as_str) {
         None | Some("" | MASK) => {}
@@ -156,6 +163,11 @@ async fn update(
         Some(_) => return Err(Error::bad("Changing of key_hash is not allowed.")),
     }
     let (user, metadata, enabled) = request(&sent)?;
+    // Clients send the whole record back: an owner that stays the same is no change.
+    let owner = known.body.get("user").and_then(Value::as_str);
+    if let Some(user) = user.filter(|user| Some(*user) != owner) {
+        caller.check_user(user)?;
+    }
     let document = api
         .directory
         .change_api_key(&known, user, metadata, enabled)
@@ -163,8 +175,9 @@ async fn update(
     Ok(Json(shown(&document, false)))
 }
 
-async fn remove(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<StatusCode> {
+async fn remove(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<StatusCode> {
     let known = find(&api, &id).await?;
+    caller.may_with(&known)?;
     api.directory.remove_api_key(&known).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,10 +1,12 @@
 //! Who is calling.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use squall_auth::rbac::{Permission, Rights};
 use squall_auth::{Identity, Method};
 use squall_value::Str;
 
@@ -19,22 +21,33 @@ pub(crate) struct Caller {
     pub(crate) place: &'static str,
     /// The token, when it was one.
     pub(crate) token: Option<Arc<str>>,
+    /// What the caller may do.
+    pub(crate) rights: Arc<Rights>,
+    /// The permission that the endpoint asks for.
+    pub(crate) permission: Option<Permission>,
+    /// Whether rights were asked for while the request was answered.
+    asked: Arc<AtomicBool>,
 }
 
 impl Caller {
     /// Whether the caller may do everything.
-    #[expect(
-        clippy::unused_self,
-        reason = "without roles everybody who has signed in may"
-    )]
     pub(crate) fn is_admin(&self) -> bool {
-        true
+        self.rights.is_admin()
     }
 
-    /// The names of the caller's roles. Without roles there are none, and nobody is kept out.
-    #[expect(clippy::unused_self, reason = "there are no roles yet")]
-    pub(crate) fn roles(&self) -> Vec<Str> {
-        Vec::new()
+    /// The names of the caller's roles.
+    pub(crate) fn roles(&self) -> &[Str] {
+        self.rights.roles()
+    }
+
+    /// Notes that rights were asked for.
+    pub(crate) fn was_asked(&self) {
+        self.asked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether rights were asked for.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
     }
 
     pub(crate) fn user(&self) -> Str {
@@ -98,13 +111,15 @@ pub(crate) async fn recognise(api: &Api, parts: &Parts) -> Result<Caller, Error>
         Method::ApiKey => "ApiKey with the provided value not found.",
     };
     let token = matches!(method, Method::Token).then(|| Arc::from(text));
-    identity
-        .map(|identity| Caller {
-            identity,
-            place,
-            token,
-        })
-        .ok_or_else(|| refused(unknown))
+    let identity = identity.ok_or_else(|| refused(unknown))?;
+    Ok(Caller {
+        rights: api.roles.rights(&identity.user),
+        permission: None,
+        asked: Arc::default(),
+        identity,
+        place,
+        token,
+    })
 }
 
 impl FromRequestParts<Arc<Api>> for Caller {

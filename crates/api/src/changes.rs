@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use squall_engine::{Change, action_body};
+use squall_engine::{Change, PUBLISHER, action_body};
 use squall_model::{Document, DocumentKind};
 use squall_value::{Dict, Str, Value};
 
-use crate::Api;
+use crate::caller::Caller;
 use crate::definitions::document;
 use crate::error::{Error, Result};
+use crate::files::DataFiles;
+use crate::{Api, publish, rights};
 
 /// Packs whose content belongs to the server; StackStorm's list.
 const SYSTEM_PACKS: [&str; 3] = ["core", "packs", "chatops"];
@@ -18,20 +20,28 @@ const SYSTEM_PACKS: [&str; 3] = ["core", "packs", "chatops"];
 struct Checked {
     key: Str,
     pack: Str,
-    body: Value,
+    body: Dict,
+    /// Files of its pack that come with it.
+    files: DataFiles,
 }
 
 /// Reads a definition as registration would; nothing is changed yet.
 fn checked(
     api: &Api,
+    caller: &Caller,
     kind: DocumentKind,
     body: &Dict,
     known: Option<&Document>,
 ) -> Result<Checked> {
+    let mut body = body.clone();
+    let files = match kind {
+        DocumentKind::Action => DataFiles::take(api, caller, &mut body)?,
+        _ => DataFiles::default(),
+    };
     let before = known.and_then(|known| known.pack.clone());
     let given = body.get("pack").and_then(Value::as_str).map(Str::from);
     let pack = given.or(before).unwrap_or_else(|| Str::from("default"));
-    let text = Value::from(body.clone()).to_json();
+    let text = Value::from(body).to_json();
     let definition = squall_packs::load_one(kind, &pack, &text, &api.engine.known());
     let definition = definition.map_err(|findings| {
         let texts = findings
@@ -47,22 +57,29 @@ fn checked(
     if let Some(file) = known.and_then(|known| known.body.get("metadata_file")) {
         body.insert("metadata_file", file.clone());
     }
+    if matches!(kind, DocumentKind::Action | DocumentKind::Rule) {
+        body.insert(PUBLISHER, caller.user());
+    }
     let body = match kind {
         DocumentKind::Action => {
-            let workflow = workflow_text(api, &pack, &body);
-            action_body(&body, workflow.as_ref())
+            let workflow = workflow_text(api, &pack, &body, &files);
+            match action_body(&body, workflow.as_ref()) {
+                Value::Dict(body) => Arc::unwrap_or_clone(body),
+                _ => body,
+            }
         }
-        _ => Value::from(body),
+        _ => body,
     };
     Ok(Checked {
         key: definition.key,
         pack,
         body,
+        files,
     })
 }
 
 /// The text of the workflow that an action names, if it is one and the file is there.
-fn workflow_text(api: &Api, pack: &str, body: &Dict) -> Option<Str> {
+fn workflow_text(api: &Api, pack: &str, body: &Dict, files: &DataFiles) -> Option<Str> {
     let text = |member| body.get(member).and_then(Value::as_str);
     let runner = text("runner_type").unwrap_or_default();
     if !matches!(
@@ -72,6 +89,9 @@ fn workflow_text(api: &Api, pack: &str, body: &Dict) -> Option<Str> {
         return None;
     }
     let file = crate::files::entry_point(api, pack, text("entry_point")?).ok()?;
+    if let Some(sent) = files.content(&file) {
+        return Some(Str::from(sent));
+    }
     std::fs::read_to_string(file).ok().map(Str::from)
 }
 
@@ -86,27 +106,42 @@ pub(crate) fn check_pack(pack: Option<&str>) -> Result<()> {
 }
 
 /// Makes a definition. One of that name must not exist yet.
-pub(crate) async fn make(api: &Api, kind: DocumentKind, body: &Dict) -> Result<Arc<Document>> {
-    write(api, kind, body, None).await
+pub(crate) async fn make(
+    api: &Api,
+    caller: &Caller,
+    kind: DocumentKind,
+    body: &Dict,
+) -> Result<Arc<Document>> {
+    write(api, caller, kind, body, None).await
 }
 
 /// Replaces a definition; its id stays.
 pub(crate) async fn replace(
     api: &Api,
+    caller: &Caller,
     kind: DocumentKind,
     known: &Document,
     body: &Dict,
 ) -> Result<Arc<Document>> {
-    write(api, kind, body, Some(known)).await
+    caller.may_with(known)?;
+    write(api, caller, kind, body, Some(known)).await
 }
 
 async fn write(
     api: &Api,
+    caller: &Caller,
     kind: DocumentKind,
     body: &Dict,
     known: Option<&Document>,
 ) -> Result<Arc<Document>> {
-    let checked = checked(api, kind, body, known)?;
+    let checked = checked(api, caller, kind, body, known)?;
+    if known.is_none_or(|known| known.key != checked.key) {
+        // Another name is another object, to be made as well as changed.
+        caller.may(&rights::resource(kind, &checked.key))?;
+    }
+    publish::check(api, caller, kind, &checked.body)?;
+    // Files come last: what may not be published must not lie there for the next registration.
+    checked.files.write()?;
     let mut changes = Vec::new();
     if let Some(known) = known.filter(|known| known.key != checked.key) {
         changes.push(Change::Delete {
@@ -118,7 +153,7 @@ async fn write(
         kind,
         key: checked.key,
         pack: Some(checked.pack),
-        body: checked.body,
+        body: Value::from(checked.body),
         expires: None,
         new: known.is_none(),
     });
@@ -128,11 +163,13 @@ async fn write(
 /// Changes a definition's switch and nothing else.
 pub(crate) async fn switch(
     api: &Api,
+    caller: &Caller,
     kind: DocumentKind,
     id: &str,
     sent: &Dict,
 ) -> Result<Arc<Document>> {
     let known = document(api, kind, id).await?;
+    caller.may_with(&known)?;
     let enabled = sent.get("enabled").and_then(Value::as_bool);
     let enabled = enabled.ok_or_else(|| Error::bad("'enabled' is a required property"))?;
     let mut body = known.body.as_dict().cloned().unwrap_or_default();
@@ -156,7 +193,8 @@ async fn put(api: &Api, changes: Vec<Change>) -> Result<Arc<Document>> {
 }
 
 /// Removes a definition.
-pub(crate) async fn remove(api: &Api, known: &Document) -> Result<StatusCode> {
+pub(crate) async fn remove(api: &Api, caller: &Caller, known: &Document) -> Result<StatusCode> {
+    caller.may_with(known)?;
     let change = Change::Delete {
         kind: known.kind,
         key: known.key.clone(),

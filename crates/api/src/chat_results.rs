@@ -28,8 +28,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
 /// What is told where the alias does not say.
 const DEFAULT: &str = include_str!("chat_result.j2");
 
-async fn result(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
-    let execution = executions::find(&api, &id).await?;
+async fn result(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
+    let execution = executions::find(&api, &caller, &id).await?;
     let shown = view::execution(&api, &execution, &Members::All, Secrets::Masked).await?;
     let alias = execution
         .request

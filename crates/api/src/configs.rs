@@ -1,6 +1,7 @@
 //! `/configs` and `/config_schemas`: what packs are configured with.
 
 use axum::extract::{Path, State as Extract};
+use squall_auth::rbac::Resource;
 use squall_engine::ConfigError;
 use squall_model::DocumentKind;
 use squall_value::{Str, Value, dict};
@@ -9,7 +10,7 @@ use crate::caller::Caller;
 use crate::definitions::{document, documents};
 use crate::endpoint::{CHOICE, Endpoint, PAGE, SHOW_SECRETS, Shape, get, put};
 use crate::error::{Error, Result, chain};
-use crate::params::{self, Params};
+use crate::params::{self, Params, Secrets};
 use crate::reply::{Json, List, Sent};
 use crate::{Api, State};
 
@@ -57,13 +58,13 @@ fn shown(api: &Api, pack: &str, id: &str, with_secrets: bool) -> Value {
     dict! { "id" => id, "pack" => pack, "values" => values }
 }
 
-fn with_secrets(params: &Params) -> bool {
-    params::text(params, "show_secrets").is_some_and(|text| matches!(text, "true" | "True" | "1"))
+fn with_secrets(params: &Params, caller: &Caller) -> Result<bool> {
+    Ok(params::secrets(params, caller)? == Secrets::Shown)
 }
 
 async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
     let mut list = documents(&api, DocumentKind::Config, &params, &caller, Some(100), &[]).await?;
-    let with_secrets = with_secrets(&params);
+    let with_secrets = with_secrets(&params, &caller)?;
     for item in &mut list.items {
         let text = |name| item.get(name).and_then(Value::as_str).unwrap_or_default();
         *item = shown(&api, text("pack"), text("id"), with_secrets);
@@ -73,22 +74,25 @@ async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<Lis
 
 async fn one(
     Extract(api): State,
-    _: Caller,
+    caller: Caller,
     Path(pack): Path<String>,
     params: Params,
 ) -> Result<Json> {
     let found = document(&api, DocumentKind::Config, &pack).await?;
+    caller.may_with(&found)?;
     let id = found.id.to_string();
-    Ok(Json(shown(&api, &found.key, &id, with_secrets(&params))))
+    let with_secrets = with_secrets(&params, &caller)?;
+    Ok(Json(shown(&api, &found.key, &id, with_secrets)))
 }
 
 async fn write(
     Extract(api): State,
-    _: Caller,
+    caller: Caller,
     Path(pack): Path<String>,
     params: Params,
     sent: Sent,
 ) -> Result<Json> {
+    caller.may(&Resource::pack(&pack))?;
     let values = sent.object()?;
     match api.engine.put_config(&pack, values).await {
         Ok(()) => {}
@@ -103,7 +107,8 @@ async fn write(
     }
     let found = document(&api, DocumentKind::Config, &pack).await?;
     let id = found.id.to_string();
-    Ok(Json(shown(&api, &pack, &id, with_secrets(&params))))
+    let with_secrets = with_secrets(&params, &caller)?;
+    Ok(Json(shown(&api, &pack, &id, with_secrets)))
 }
 
 async fn schemas(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
@@ -111,7 +116,8 @@ async fn schemas(Extract(api): State, caller: Caller, params: Params) -> Result<
     documents(&api, kind, &params, &caller, Some(100), &[]).await
 }
 
-async fn schema(Extract(api): State, _: Caller, Path(pack): Path<Str>) -> Result<Json> {
+async fn schema(Extract(api): State, caller: Caller, Path(pack): Path<Str>) -> Result<Json> {
     let found = document(&api, DocumentKind::ConfigSchema, &pack).await?;
+    caller.may_with(&found)?;
     Ok(Json(squall_wire::definition(&found)))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use squall_auth::rbac::{Permission, Resource, ResourceType};
 use squall_engine::Trigger;
 use squall_engine::sources::SourceState;
 use squall_model::{Document, DocumentKind};
@@ -31,7 +32,6 @@ fn trigger_endpoints() -> Vec<Endpoint> {
     vec![
         get("/triggertypes", trigger_types)
             .summary("Lists the kinds of events that rules can wait for.")
-            .any("trigger_type_list")
             .query(PACK)
             .query(CHOICE)
             .query(PAGE)
@@ -39,21 +39,20 @@ fn trigger_endpoints() -> Vec<Endpoint> {
             .gives(Shape::Page("TriggerType")),
         get("/triggertypes/{id}", trigger_type)
             .summary("Shows a trigger type, by reference or id.")
-            .object("trigger_type_view")
             .gives(Shape::One("TriggerType")),
         post("/triggertypes", create_trigger_type)
             .summary("Makes a trigger type.")
-            .object("trigger_type_create")
+            .object("pack_modify")
             .json("TriggerTypeRequest")
             .gives(Shape::One("TriggerType")),
         put("/triggertypes/{id}", update_trigger_type)
             .summary("Replaces a trigger type.")
-            .object("trigger_type_modify")
+            .object("pack_modify")
             .json("TriggerTypeRequest")
             .gives(Shape::One("TriggerType")),
         delete("/triggertypes/{id}", remove_trigger_type)
             .summary("Removes a trigger type.")
-            .object("trigger_type_delete"),
+            .object("pack_modify"),
         get("/triggers", triggers)
             .summary("Lists the triggers that rules wait for: trigger types with their parameters.")
             .any("trigger_list")
@@ -91,12 +90,12 @@ fn sensor_endpoints() -> Vec<Endpoint> {
             .gives(Shape::One("SensorType")),
         put("/sensortypes/{id}", switch_sensor)
             .summary("Switches a sensor on or off; nothing else of it can be changed.")
-            .object("sensor_modify")
+            .object("sensor_type_modify")
             .json("SensorTypeRequest")
             .gives(Shape::One("SensorType")),
         post("/sensortypes/{id}/restart", restart_sensor)
             .summary("Ends a sensor's process and starts it anew.")
-            .object("sensor_modify")
+            .object("sensor_type_modify")
             .status(200)
             .gives(Shape::One("SensorType")),
         get("/sources", sources)
@@ -137,6 +136,7 @@ pub(crate) async fn documents(
     let items = found
         .items
         .iter()
+        .filter(|document| caller.sees(document))
         .map(|document| squall_wire::definition(document));
     listing(items.collect(), params, caller, default, filters)
 }
@@ -164,42 +164,42 @@ async fn trigger_type(Extract(api): State, _: Caller, Path(id): Path<String>) ->
     Ok(Json(squall_wire::definition(&document)))
 }
 
-async fn create_trigger_type(Extract(api): State, _: Caller, sent: Sent) -> Result<Response> {
+async fn create_trigger_type(Extract(api): State, caller: Caller, sent: Sent) -> Result<Response> {
     let body = sent.object()?;
-    let document = changes::make(&api, DocumentKind::TriggerType, &body).await?;
+    let document = changes::make(&api, &caller, DocumentKind::TriggerType, &body).await?;
     let shown = Json(squall_wire::definition(&document));
     Ok((StatusCode::CREATED, shown).into_response())
 }
 
 async fn update_trigger_type(
     Extract(api): State,
-    _: Caller,
+    caller: Caller,
     Path(id): Path<String>,
     sent: Sent,
 ) -> Result<Json> {
     let kind = DocumentKind::TriggerType;
     let known = document(&api, kind, &id).await?;
-    let document = changes::replace(&api, kind, &known, &sent.object()?).await?;
+    let document = changes::replace(&api, &caller, kind, &known, &sent.object()?).await?;
     Ok(Json(squall_wire::definition(&document)))
 }
 
 async fn remove_trigger_type(
     Extract(api): State,
-    _: Caller,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
     let known = document(&api, DocumentKind::TriggerType, &id).await?;
-    changes::remove(&api, &known).await
+    changes::remove(&api, &caller, &known).await
 }
 
 async fn switch_sensor(
     Extract(api): State,
-    _: Caller,
+    caller: Caller,
     Path(id): Path<String>,
     sent: Sent,
 ) -> Result<Json> {
     let sent = sent.object()?;
-    let document = changes::switch(&api, DocumentKind::Sensor, &id, &sent).await?;
+    let document = changes::switch(&api, &caller, DocumentKind::Sensor, &id, &sent).await?;
     let states = api.engine.source_states();
     Ok(Json(sensor_shown(&api, &document, &states)))
 }
@@ -240,6 +240,7 @@ async fn sensors(Extract(api): State, caller: Caller, params: Params) -> Result<
     let items = found
         .items
         .iter()
+        .filter(|document| caller.sees(document))
         .map(|document| sensor_shown(&api, document, &states))
         .filter(|sensor| trigger.is_none_or(|trigger| emits(sensor, trigger)));
     let filters = [BY_PACK, ("enabled", &["enabled"][..])];
@@ -252,15 +253,21 @@ fn emits(sensor: &Value, trigger: &str) -> bool {
     types.any(|kind| kind.as_str() == Some(trigger))
 }
 
-async fn sensor(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
+async fn sensor(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
     let document = document(&api, DocumentKind::Sensor, &id).await?;
+    caller.may_with(&document)?;
     let states = api.engine.source_states();
     Ok(Json(sensor_shown(&api, &document, &states)))
 }
 
 /// Ends a sensor's process and starts it anew, for the person who has mended what it failed for.
-async fn restart_sensor(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
+async fn restart_sensor(
+    Extract(api): State,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json> {
     let document = document(&api, DocumentKind::Sensor, &id).await?;
+    caller.may_with(&document)?;
     if let Err(error) = api.engine.restart_sensor(&document.key) {
         return Err(Error::new(StatusCode::CONFLICT, error.to_string()));
     }
@@ -297,8 +304,21 @@ fn source(state: &SourceState) -> Value {
 }
 
 /// Every event source of this server and how it fares: sensors, timers, native sources.
-async fn sources(Extract(api): State, _: Caller) -> Json {
-    Json(api.engine.source_states().iter().map(source).collect())
+async fn sources(Extract(api): State, caller: Caller) -> Json {
+    // Timers and native sources are the server's own; sensors are shown to who may see them.
+    let view = Permission::SensorTypeView;
+    let sees = |state: &&SourceState| {
+        let sensor = Resource::by_reference(ResourceType::SensorType, &state.subject);
+        caller.rights.sees_all(view) || caller.rights.may(view, &sensor)
+    };
+    Json(
+        api.engine
+            .source_states()
+            .iter()
+            .filter(sees)
+            .map(source)
+            .collect(),
+    )
 }
 
 /// A trigger as the API shows it.
@@ -325,11 +345,26 @@ pub(crate) fn triggers_of(api: &Api, types: Option<&[&str]>) -> Vec<Value> {
     found.iter().map(|found| trigger(found)).collect()
 }
 
-async fn triggers(Extract(api): State, _: Caller) -> Json {
-    Json(Value::from(triggers_of(&api, None)))
+async fn triggers(Extract(api): State, caller: Caller) -> Json {
+    let mut found = triggers_of(&api, None);
+    found.retain(|trigger| caller.sees_trigger(reference(trigger)));
+    Json(Value::from(found))
 }
 
-async fn timers(Extract(api): State, _: Caller, params: Params) -> Result<Json> {
+fn reference(trigger: &Value) -> &str {
+    trigger
+        .get("ref")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+/// The resource that a timer is.
+fn timer_resource(timer: &Value) -> Resource {
+    let name = reference(timer).replacen('.', ":", 1);
+    Resource::named(ResourceType::Timer, &name)
+}
+
+async fn timers(Extract(api): State, caller: Caller, params: Params) -> Result<Json> {
     let types: Vec<&str> = match params::text(&params, "timer_type") {
         None => TIMERS.to_vec(),
         Some(kind) => match TIMERS.iter().find(|known| **known == kind) {
@@ -342,23 +377,32 @@ async fn timers(Extract(api): State, _: Caller, params: Params) -> Result<Json> 
             }
         },
     };
-    Ok(Json(Value::from(triggers_of(&api, Some(&types)))))
+    let mut found = triggers_of(&api, Some(&types));
+    let view = Permission::TimerView;
+    found.retain(|timer| {
+        caller.rights.sees_all(view) || caller.rights.may(view, &timer_resource(timer))
+    });
+    Ok(Json(Value::from(found)))
 }
 
 /// A trigger of one of the given types, by reference or id.
-pub(crate) fn find_trigger(api: &Api, types: Option<&[&str]>, id: &str) -> Result<Json> {
+pub(crate) fn find_trigger(api: &Api, types: Option<&[&str]>, id: &str) -> Result<Value> {
     let is_meant = |trigger: &Value| {
         let text = |name| trigger.get(name).and_then(Value::as_str);
         text("ref") == Some(id) || text("id") == Some(id)
     };
     let found = triggers_of(api, types).into_iter().find(is_meant);
-    found.map(Json).ok_or_else(|| Error::unknown(id))
+    found.ok_or_else(|| Error::unknown(id))
 }
 
-async fn one_trigger(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
-    find_trigger(&api, None, &id)
+async fn one_trigger(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
+    let found = find_trigger(&api, None, &id)?;
+    caller.may(&Resource::trigger(reference(&found)))?;
+    Ok(Json(found))
 }
 
-async fn timer(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
-    find_trigger(&api, Some(&TIMERS), &id)
+async fn timer(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
+    let found = find_trigger(&api, Some(&TIMERS), &id)?;
+    caller.may(&timer_resource(&found))?;
+    Ok(Json(found))
 }

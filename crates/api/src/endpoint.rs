@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
+use squall_auth::rbac::Permission;
 
 use crate::Api;
 
@@ -38,8 +39,28 @@ pub(crate) enum Access {
     SignedIn,
     /// Who has the permission on anything at all: lists. What is listed is what the caller may see.
     Any(&'static str),
-    /// Who has the permission on the object that the path or the body names.
+    /// Who has the permission on the object that the path or the body names: the handler asks, for
+    /// it knows the object.
     Object(&'static str),
+    /// Administrators.
+    Admin,
+}
+
+impl Access {
+    /// The permission that is named.
+    ///
+    /// # Panics
+    ///
+    /// When StackStorm knows none of that name: a slip in the table.
+    pub(crate) fn permission(self) -> Option<Permission> {
+        match self {
+            Access::Any(name) | Access::Object(name) => {
+                let found = Permission::from_name(name);
+                Some(found.unwrap_or_else(|| panic!("no permission is called {name}")))
+            }
+            Access::Open | Access::Signed | Access::SignedIn | Access::Admin => None,
+        }
+    }
 }
 
 /// A query parameter.
@@ -167,6 +188,12 @@ impl Endpoint {
     /// Asks for a permission on the object that is named.
     pub(crate) fn object(mut self, permission: &'static str) -> Endpoint {
         self.access = Access::Object(permission);
+        self
+    }
+
+    /// Asks for an administrator.
+    pub(crate) fn admin(mut self) -> Endpoint {
+        self.access = Access::Admin;
         self
     }
 

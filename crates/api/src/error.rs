@@ -90,6 +90,12 @@ impl From<squall_store::Error> for Error {
     }
 }
 
+impl From<squall_auth::rbac::Denied> for Error {
+    fn from(denied: squall_auth::rbac::Denied) -> Error {
+        Error::denied(denied.to_string())
+    }
+}
+
 impl From<squall_auth::Error> for Error {
     fn from(error: squall_auth::Error) -> Error {
         use squall_auth::Error as E;

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::{Path, State as Extract};
+use squall_auth::rbac::Resource;
 use squall_engine::Incoming;
 use squall_model::{Enforcement, EnforcementOutcome, TriggerInstance};
 use squall_store::{EnforcementFilter, TriggerInstanceFilter};
@@ -20,7 +21,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/triggerinstances", trigger_instances)
             .summary("Lists events, the newest first.")
-            .any("trigger_instance_list")
+            .any("trigger_list")
             .query(INSTANCE_FILTERS)
             .query(CHOICE)
             .query(PAGE)
@@ -28,11 +29,11 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .gives(Shape::Page("TriggerInstance")),
         get("/triggerinstances/{id}", trigger_instance)
             .summary("Shows an event.")
-            .object("trigger_instance_view")
+            .object("trigger_view")
             .gives(Shape::One("TriggerInstance")),
         post("/triggerinstances/{id}/re_emit", emit_again)
             .summary("Sends the same event once more, as a new one.")
-            .object("trigger_instance_re_emit")
+            .object("trigger_all")
             .status(200)
             .gives(Shape::One("ReEmitted")),
         get("/ruleenforcements", enforcements)
@@ -94,6 +95,7 @@ async fn trigger_instances(Extract(api): State, caller: Caller, params: Params) 
         trigger: trigger.and_then(|trigger| trigger.parse().ok()),
         occurred_after: params::time(&params, "timestamp_gt")?,
         occurred_before: params::time(&params, "timestamp_lt")?,
+        visible: caller.rights.triggers(),
         ..TriggerInstanceFilter::default()
     };
     if trigger.is_some() && filter.trigger.is_none() {
@@ -115,16 +117,20 @@ async fn trigger_instances(Extract(api): State, caller: Caller, params: Params) 
     })
 }
 
-async fn trigger_instance(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
+async fn trigger_instance(
+    Extract(api): State,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json> {
     let parsed = id.parse().map_err(|_| Error::unknown(&id))?;
     let instance = api.engine.store().trigger_instance(parsed).await?;
-    instance
-        .map(|instance| Json(shown(&api, &instance)))
-        .ok_or_else(|| Error::unknown(&id))
+    let instance = instance.ok_or_else(|| Error::unknown(&id))?;
+    caller.may(&Resource::trigger(instance.trigger.as_str()))?;
+    Ok(Json(shown(&api, &instance)))
 }
 
 /// The same event once more, as a new one.
-async fn emit_again(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
+async fn emit_again(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
     let parsed = id.parse().map_err(|_| Error::unknown(&id))?;
     let instance = api
         .engine
@@ -132,6 +138,7 @@ async fn emit_again(Extract(api): State, _: Caller, Path(id): Path<String>) -> R
         .trigger_instance(parsed)
         .await?
         .ok_or_else(|| Error::unknown(&id))?;
+    caller.may(&Resource::trigger(instance.trigger.as_str()))?;
     let mut payload = instance.payload.as_dict().cloned().unwrap_or_default();
     payload.insert("__context", dict! { "original_id" => id.as_str() });
     let payload = Value::from(payload);
@@ -178,7 +185,7 @@ async fn enforcement_views(Extract(api): State, caller: Caller, params: Params) 
     let (found, total, limit) = chosen(&api, &caller, &params).await?;
     let mut items = Vec::with_capacity(found.len());
     for found in &found {
-        items.push(members.of(with_what_it_led_to(&api, found).await?));
+        items.push(members.of(with_what_it_led_to(&api, &caller, found).await?));
     }
     Ok(List {
         items,
@@ -187,11 +194,16 @@ async fn enforcement_views(Extract(api): State, caller: Caller, params: Params) 
     })
 }
 
-async fn enforcement_view(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
+async fn enforcement_view(
+    Extract(api): State,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json> {
     let parsed = id.parse().map_err(|_| Error::unknown(&id))?;
     let found = api.engine.store().enforcement(parsed).await?;
     let found = found.ok_or_else(|| Error::unknown(&id))?;
-    Ok(Json(with_what_it_led_to(&api, &found).await?))
+    caller.may(&Resource::enforcement(&id, &found.rule))?;
+    Ok(Json(with_what_it_led_to(&api, &caller, &found).await?))
 }
 
 /// The members of an execution that StackStorm's view of an enforcement has.
@@ -204,18 +216,24 @@ const EXECUTION_MEMBERS: [&str; 6] = [
     "parent",
 ];
 
-/// An enforcement with its event, and with the execution cut down.
-async fn with_what_it_led_to(api: &Api, enforcement: &Enforcement) -> Result<Value> {
+/// An enforcement with its event, and with the execution cut down, as far as the caller may see them.
+async fn with_what_it_led_to(
+    api: &Api,
+    caller: &Caller,
+    enforcement: &Enforcement,
+) -> Result<Value> {
     let store = api.engine.store();
     let mut body = enforcement_shown(api, enforcement)
         .as_dict()
         .cloned()
         .unwrap_or_default();
-    if let Some(instance) = store.trigger_instance(enforcement.trigger_instance).await? {
+    let instance = store.trigger_instance(enforcement.trigger_instance).await?;
+    if let Some(instance) = instance.filter(|one| caller.sees_trigger(one.trigger.as_str())) {
         body.insert("trigger_instance", shown(api, &instance));
     }
     if let EnforcementOutcome::Execution(id) = &enforcement.outcome
         && let Some(execution) = store.execution(*id).await?
+        && caller.rights.executions().shows(&execution)
     {
         let members = Members::Only(EXECUTION_MEMBERS.map(str::to_owned).to_vec());
         let execution = view::execution(api, &execution, &members, Secrets::Masked).await?;
@@ -258,16 +276,17 @@ async fn chosen(
         execution,
         enforced_after: params::time(params, "enforced_at_gt")?,
         enforced_before: params::time(params, "enforced_at_lt")?,
+        visibility: caller.rights.enforcements(),
         ..EnforcementFilter::default()
     };
     let found = api.engine.store().enforcements(&filter, page).await?;
     Ok((found.items, found.total, limit))
 }
 
-async fn enforcement(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
+async fn enforcement(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
     let parsed = id.parse().map_err(|_| Error::unknown(&id))?;
     let found = api.engine.store().enforcement(parsed).await?;
-    found
-        .map(|found| Json(enforcement_shown(&api, &found)))
-        .ok_or_else(|| Error::unknown(&id))
+    let found = found.ok_or_else(|| Error::unknown(&id))?;
+    caller.may(&Resource::enforcement(&id, &found.rule))?;
+    Ok(Json(enforcement_shown(&api, &found)))
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State as Extract;
+use squall_auth::rbac::Permission;
 use squall_model::{DocumentKind, Status};
 use squall_runners::Registry;
 use squall_store::{DocumentFilter, Page};
@@ -36,12 +37,12 @@ const FILTERS: [&str; 7] = [
 ];
 
 /// What is known now, not what ever was: that needs no look at each execution.
-async fn filters(Extract(api): State, _: Caller, params: Params) -> Result<Json> {
+async fn filters(Extract(api): State, caller: Caller, params: Params) -> Result<Json> {
     let wanted = params::list(&params, "types");
     let mut found = Dict::new();
     for name in FILTERS {
         if wanted.as_ref().is_none_or(|wanted| wanted.contains(&name)) {
-            let mut values = values(&api, name).await?;
+            let mut values = values(&api, &caller, name).await?;
             values.sort_unstable();
             values.dedup();
             found.insert(name, values.into_iter().map(Value::from).collect::<Value>());
@@ -50,7 +51,7 @@ async fn filters(Extract(api): State, _: Caller, params: Params) -> Result<Json>
     Ok(Json(Value::from(found)))
 }
 
-async fn values(api: &Arc<Api>, filter: &str) -> Result<Vec<String>> {
+async fn values(api: &Arc<Api>, caller: &Caller, filter: &str) -> Result<Vec<String>> {
     let catalog = api.engine.catalog();
     let text = |body: &Value, path: &[&str]| {
         let text = body.get_path(path).and_then(Value::as_str);
@@ -59,12 +60,14 @@ async fn values(api: &Arc<Api>, filter: &str) -> Result<Vec<String>> {
     let of_rules = |path: &[&str]| {
         let rules = catalog.rules();
         rules
+            .filter(|rule| caller.sees(rule))
             .filter_map(|rule| text(&rule.body, path))
             .collect::<Vec<_>>()
     };
     Ok(match filter {
         "action" => catalog
             .actions()
+            .filter(|action| caller.sees(&action.document))
             .map(|action| action.reference.text().to_string())
             .collect(),
         "status" => Status::ALL
@@ -87,6 +90,10 @@ async fn values(api: &Arc<Api>, filter: &str) -> Result<Vec<String>> {
             users
                 .items
                 .iter()
+                // Who may not see everybody's executions need not know everybody.
+                .filter(|user| {
+                    user.key == caller.user() || caller.rights.sees_all(Permission::ExecutionView)
+                })
                 .map(|user| user.key.to_string())
                 .collect()
         }

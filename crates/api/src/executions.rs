@@ -18,7 +18,7 @@ use crate::endpoint::{
 use crate::error::{Error, Result};
 use crate::params::{self, Members, Params, Secrets};
 use crate::reply::{Json, List, Sent};
-use crate::{Api, State, execution_views, view};
+use crate::{Api, State, execution_views, rights, view};
 
 /// How many executions below one are shown at most.
 const BELOW_MAX: usize = 10_000;
@@ -127,7 +127,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .gives(Shape::One("Result")),
         post("/executions/{id}/re_run", run_again)
             .summary("Runs an action again, or failed tasks of a workflow.")
-            .object("execution_re_run")
+            .object("execution_rerun")
             .query(&[Parameter::flag(
                 "no_merge",
                 "Take nothing from the old parameters.",
@@ -142,13 +142,14 @@ async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<Lis
     let (page, limit) = params::page(&params, &caller, Some(100))?;
     let members = params::members(&params)?;
     let params = execution_views::with_search(params)?;
-    let Some(filter) = filter(&api, &params)? else {
+    let Some(mut filter) = filter(&api, &params)? else {
         return Ok(List {
             items: Vec::new(),
             total: 0,
             limit,
         });
     };
+    filter.visibility = caller.rights.executions();
     let found = api.engine.store().executions(&filter, page).await?;
     let secrets = params::secrets(&params, &caller)?;
     let items = view::executions(&api, &found.items, &members, secrets).await?;
@@ -257,13 +258,23 @@ fn rules(api: &Api, params: &Params) -> Option<Vec<RuleRef>> {
 /// The bit in which the id of a liveaction differs from its execution's.
 const LIVEACTION: u128 = 1 << 31;
 
-/// The execution that a path names; `last` is the newest.
-pub(crate) async fn find(api: &Api, id: &str) -> Result<Arc<Execution>> {
+/// The execution that a path names, if the caller has the endpoint's permission on it; `last` is the
+/// newest that the caller may see.
+pub(crate) async fn find(api: &Api, caller: &Caller, id: &str) -> Result<Arc<Execution>> {
+    let found = named(api, caller, id).await?;
+    caller.may(&rights::execution(&found))?;
+    Ok(found)
+}
+
+/// The execution that a path names, whoever asks.
+pub(crate) async fn named(api: &Api, caller: &Caller, id: &str) -> Result<Arc<Execution>> {
     let store = api.engine.store();
     if id == "last" {
-        let newest = store
-            .executions(&ExecutionFilter::default(), Page::first(1))
-            .await?;
+        let filter = ExecutionFilter {
+            visibility: caller.rights.executions(),
+            ..ExecutionFilter::default()
+        };
+        let newest = store.executions(&filter, Page::first(1)).await?;
         return newest
             .items
             .into_iter()
@@ -287,7 +298,7 @@ async fn one(
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json> {
-    let execution = find(&api, &id).await?;
+    let execution = find(&api, &caller, &id).await?;
     let members = params::members(&params)?;
     let secrets = params::secrets(&params, &caller)?;
     let mut shown = view::execution(&api, &execution, &members, secrets).await?;
@@ -332,6 +343,7 @@ async fn create(
 ) -> Result<Response> {
     let body = sent.object()?;
     let ask = ask(&caller, &headers, body)?;
+    caller.may_run(&ask.action)?;
     let execution = api.engine.request(ask).await?;
     created(&api, &execution, params::secrets(&params, &caller)?).await
 }
@@ -345,7 +357,10 @@ fn ask(caller: &Caller, headers: &HeaderMap, body: Dict) -> Result<Ask> {
     let action = body.get("action").and_then(Value::as_str);
     let action = action.ok_or_else(|| Error::bad("'action' is a required property"))?;
     let user = match body.get("user") {
-        Some(Value::String(user)) if !user.is_empty() => user.clone(),
+        Some(Value::String(user)) if !user.is_empty() => {
+            caller.check_user(user)?;
+            user.clone()
+        }
         _ => caller.user(),
     };
     let mut ask = Ask::new(action, user);
@@ -407,7 +422,7 @@ async fn cancel(
     params: Params,
 ) -> Result<Json> {
     let secrets = params::secrets(&params, &caller)?;
-    let execution = find(&api, &id).await?;
+    let execution = find(&api, &caller, &id).await?;
     match api.engine.cancel(execution.id(), &caller.user()).await {
         Ok(execution) => Ok(Json(
             view::execution(&api, &execution, &Members::All, secrets).await?,
@@ -431,7 +446,7 @@ async fn update(
     sent: Sent,
 ) -> Result<Json> {
     let secrets = params::secrets(&params, &caller)?;
-    let execution = find(&api, &id).await?;
+    let execution = find(&api, &caller, &id).await?;
     let body = sent.object()?;
     if execution.state().is_ended() {
         return Err(Error::bad("Execution is already in completed state."));
@@ -469,7 +484,7 @@ async fn run_again(
     params: Params,
     sent: Sent,
 ) -> Result<Response> {
-    let before = find(&api, &id).await?;
+    let before = find(&api, &caller, &id).await?;
     let secrets = params::secrets(&params, &caller)?;
     let body = sent.object()?;
     let names = |member: &str| -> Vec<Str> {
@@ -515,12 +530,13 @@ async fn run_again(
 /// All executions below one, depth first.
 async fn children(
     Extract(api): State,
-    _: Caller,
+    caller: Caller,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json> {
     let secrets = Secrets::Masked;
-    let top = find(&api, &id).await?;
+    let top = find(&api, &caller, &id).await?;
+    let visible = caller.rights.executions();
     let deep = params::text(&params, "depth").and_then(|text| text.parse::<i64>().ok());
     let deep = deep
         .filter(|depth| *depth >= 0)
@@ -534,7 +550,7 @@ async fn children(
             let below = api.engine.store().children(execution.id()).await?;
             pending.extend(below.into_iter().rev().map(|child| (child, depth + 1)));
         }
-        if depth > 0 {
+        if depth > 0 && visible.shows(&execution) {
             found.push(execution);
         }
         if found.len() >= BELOW_MAX {
@@ -549,11 +565,11 @@ async fn children(
 /// What was printed so far, as plain text.
 async fn output(
     Extract(api): State,
-    _: Caller,
+    caller: Caller,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<String> {
-    let execution = find(&api, &id).await?;
+    let execution = find(&api, &caller, &id).await?;
     let wanted = params::text(&params, "output_type").filter(|wanted| *wanted != "all");
     let chunks = api
         .engine
@@ -568,11 +584,11 @@ async fn output(
 
 async fn result(
     Extract(api): State,
-    _: Caller,
+    caller: Caller,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Response> {
-    let execution = find(&api, &id).await?;
+    let execution = find(&api, &caller, &id).await?;
     let value = member(&api, &execution, "result").await?;
     let mut text = if params::truth(&params, "pretty_format")? {
         squall_value::json::write_styled(&value, squall_value::json::Style::PRETTY)
@@ -617,7 +633,7 @@ const ATTRIBUTES: [&str; 3] = ["result", "trigger_instance", "status"];
 
 async fn attribute(
     Extract(api): State,
-    _: Caller,
+    caller: Caller,
     Path((id, name)): Path<(String, String)>,
 ) -> Result<Json> {
     if !ATTRIBUTES.contains(&&*name) {
@@ -626,6 +642,6 @@ async fn attribute(
             ATTRIBUTES.join(", ")
         )));
     }
-    let execution = find(&api, &id).await?;
+    let execution = find(&api, &caller, &id).await?;
     Ok(Json(member(&api, &execution, &name).await?))
 }

@@ -1,12 +1,16 @@
 //! Files of packs: what actions run, what clients send with an action, and what they may read.
 
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
+use squall_auth::rbac::{Permission, Resource};
+use squall_engine::{Action, Nature};
 use squall_model::{Document, DocumentKind};
 use squall_value::{Dict, Value};
 
-use crate::Api;
+use crate::caller::Caller;
 use crate::error::{Error, Result};
+use crate::{Api, publish};
 
 /// A place in a pack's directory. Nothing outside it can be named.
 pub(crate) fn place(api: &Api, pack: &str, path: &str) -> Result<PathBuf> {
@@ -41,31 +45,103 @@ fn write(path: &Path, content: &str) -> Result<()> {
     std::fs::write(path, content).map_err(failed("writing", path))
 }
 
-/// Takes `data_files` out of a request and writes them into the pack.
-pub(crate) fn write_data_files(api: &Api, body: &mut Dict) -> Result<()> {
-    let Some(files) = body.remove("data_files") else {
-        return Ok(());
-    };
-    let pack = body.get("pack").and_then(Value::as_str);
-    let pack = pack.unwrap_or("default").to_owned();
-    let mut wanted = Vec::new();
-    for file in files.as_list().unwrap_or_default() {
-        let text = |member| file.get(member).and_then(Value::as_str);
-        let (Some(path), Some(content)) = (text("file_path"), text("content")) else {
-            return Err(Error::bad(
-                "Each of 'data_files' needs a 'file_path' and a 'content'.",
-            ));
+/// Files that a client sends with an action, each at its place in the pack.
+#[derive(Debug, Default)]
+pub(crate) struct DataFiles(Vec<(PathBuf, String)>);
+
+impl DataFiles {
+    /// Takes `data_files` out of a request. Nothing is written yet.
+    ///
+    /// An action's own file needs no further right. One that other actions run needs the right to
+    /// change those, and any other file of the pack the right to change the pack.
+    pub(crate) fn take(api: &Api, caller: &Caller, body: &mut Dict) -> Result<DataFiles> {
+        let Some(files) = body.remove("data_files") else {
+            return Ok(DataFiles::default());
         };
-        wanted.push((place(api, &pack, path)?, content));
+        let text = |member| body.get(member).and_then(Value::as_str).unwrap_or_default();
+        let pack = body
+            .get("pack")
+            .and_then(Value::as_str)
+            .unwrap_or("default");
+        let own = format!("{pack}.{}", text("name"));
+        let action = Some((&*own, text("entry_point")));
+        let mut taken = Vec::new();
+        for file in files.as_list().unwrap_or_default() {
+            let text = |member| file.get(member).and_then(Value::as_str);
+            let (Some(path), Some(content)) = (text("file_path"), text("content")) else {
+                return Err(Error::bad(
+                    "Each of 'data_files' needs a 'file_path' and a 'content'.",
+                ));
+            };
+            let place = place(api, pack, path)?;
+            may_write(api, caller, pack, path, action, Some(content))?;
+            taken.push((place, content.to_owned()));
+        }
+        Ok(DataFiles(taken))
     }
-    // All places are checked before the first file is written.
-    wanted
-        .iter()
-        .try_for_each(|(path, content)| write(path, content))
+
+    /// What will be in a file, if it is among these.
+    pub(crate) fn content(&self, path: &Path) -> Option<&str> {
+        let found = self.0.iter().rfind(|(place, _)| place == path);
+        found.map(|(_, content)| &**content)
+    }
+
+    /// Writes them.
+    pub(crate) fn write(&self) -> Result<()> {
+        self.0
+            .iter()
+            .try_for_each(|(path, content)| write(path, content))
+    }
+}
+
+/// Asks for the right to write a file of a pack, or to remove it; `action` is that of the request,
+/// and the file that it runs.
+fn may_write(
+    api: &Api,
+    caller: &Caller,
+    pack: &str,
+    path: &str,
+    action: Option<(&str, &str)>,
+    content: Option<&str>,
+) -> Result<()> {
+    let within = path.strip_prefix("actions/");
+    let catalog = api.engine.catalog();
+    let runs = |other: &&Arc<Action>| {
+        other.reference.pack() == pack && within == Some(&*other.entry_point)
+    };
+    let mut is_run = action.is_some_and(|(_, entry_point)| within == Some(entry_point));
+    for other in catalog.actions().filter(runs) {
+        is_run = true;
+        if action.is_none_or(|(own, _)| own != other.reference.as_str()) {
+            caller.check(
+                Permission::ActionModify,
+                &Resource::action(&other.reference),
+            )?;
+            // The next registration would publish it in nobody's name.
+            if let (Nature::Workflow, Some(content)) = (other.nature, content) {
+                publish::workflow_text(api, caller, &other.runner, content)?;
+            }
+        }
+    }
+    // What lies there is read as the description of an action, which may say anything.
+    let is_description = within.is_some_and(|file| {
+        let name = Path::new(file).extension().and_then(|end| end.to_str());
+        !file.contains('/') && matches!(name, Some("yaml" | "yml" | "json"))
+    });
+    if is_run && !is_description {
+        return Ok(());
+    }
+    caller.check(Permission::PackModify, &Resource::pack(pack))
 }
 
 /// Gives a new action the files of the one that it is copied from.
-pub(crate) fn copy_action(api: &Api, from: &Document, pack: &str, body: &mut Dict) -> Result<()> {
+pub(crate) fn copy_action(
+    api: &Api,
+    caller: &Caller,
+    from: &Document,
+    pack: &str,
+    body: &mut Dict,
+) -> Result<()> {
     let text = |member| from.body.get(member).and_then(Value::as_str);
     let source_pack = from.pack.as_deref().unwrap_or_default();
     let name = body.get("name").and_then(Value::as_str).unwrap_or_default();
@@ -79,6 +155,9 @@ pub(crate) fn copy_action(api: &Api, from: &Document, pack: &str, body: &mut Dic
         }
         let copied = copied.to_string_lossy().into_owned();
         let target = entry_point(api, pack, &copied)?;
+        let own = format!("{pack}.{name}");
+        let (path, action) = (format!("actions/{copied}"), Some((&*own, &*copied)));
+        may_write(api, caller, pack, &path, action, None)?;
         if let Some(directory) = target.parent() {
             std::fs::create_dir_all(directory).map_err(failed("making", directory))?;
         }
@@ -86,6 +165,24 @@ pub(crate) fn copy_action(api: &Api, from: &Document, pack: &str, body: &mut Dic
         body.insert("entry_point", copied);
     }
     let file = format!("actions/{name}.yaml");
+    let own = format!("{pack}.{name}");
+    let describes = |other: &&Arc<Action>| {
+        let described = other
+            .document
+            .body
+            .get("metadata_file")
+            .and_then(Value::as_str);
+        other.reference.pack() == pack
+            && *other.document.key != *own
+            && (described == Some(&*file)
+                || file.strip_prefix("actions/") == Some(&*other.entry_point))
+    };
+    for other in api.engine.catalog().actions().filter(describes) {
+        caller.check(
+            Permission::ActionModify,
+            &Resource::action(&other.reference),
+        )?;
+    }
     let mut metadata = body.clone();
     for derived in ["id", "uid", "ref", "metadata_file"] {
         metadata.remove(derived);
@@ -96,8 +193,8 @@ pub(crate) fn copy_action(api: &Api, from: &Document, pack: &str, body: &mut Dic
     Ok(())
 }
 
-/// Removes the files of an action.
-pub(crate) fn remove_action(api: &Api, action: &Document) -> Result<()> {
+/// Removes the files of an action. One that other actions run needs the right to change those.
+pub(crate) fn remove_action(api: &Api, caller: &Caller, action: &Document) -> Result<()> {
     let text = |member| action.body.get(member).and_then(Value::as_str);
     let pack = action.pack.as_deref().unwrap_or_default();
     let entry = text("entry_point").filter(|file| !file.is_empty());
@@ -105,6 +202,17 @@ pub(crate) fn remove_action(api: &Api, action: &Document) -> Result<()> {
     let metadata = text("metadata_file").map(str::to_owned);
     for file in [entry, metadata].into_iter().flatten() {
         let path = place(api, pack, &file)?;
+        let entry_point = text("entry_point").unwrap_or_default();
+        if Some(&*file) != text("metadata_file") {
+            may_write(
+                api,
+                caller,
+                pack,
+                &file,
+                Some((&action.key, entry_point)),
+                None,
+            )?;
+        }
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(failed("removing", &path)(error));

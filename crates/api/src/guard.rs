@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, he
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode_str;
+use squall_auth::rbac::Permission;
 
 use crate::Api;
 use crate::caller::{self, Caller};
@@ -53,6 +54,8 @@ pub(crate) async fn refuse_bad_paths(request: Request, next: Next) -> Response {
 pub(crate) struct Rules {
     api: Arc<Api>,
     access: Access,
+    /// The permission that the access names.
+    permission: Option<Permission>,
     query: Arc<[Parameter]>,
     body: Body,
 }
@@ -62,6 +65,7 @@ impl Rules {
         Rules {
             api,
             access: endpoint.access,
+            permission: endpoint.access.permission(),
             query: endpoint.query.as_slice().into(),
             body: endpoint.body,
         }
@@ -81,12 +85,27 @@ pub(crate) async fn check(
         return Ok(next.run(request).await);
     }
     let (parts, body) = request.into_parts();
-    let caller = caller::recognise(&rules.api, &parts).await?;
+    let mut caller = caller::recognise(&rules.api, &parts).await?;
+    caller.permission = rules.permission;
     request = Request::from_parts(parts, body);
+    match (rules.access, rules.permission) {
+        (Access::Any(_), Some(permission)) => caller.rights.check_any(permission)?,
+        (Access::Admin, _) => caller.rights.check_admin()?,
+        _ => {}
+    }
     check_query(&rules.query, &request)?;
     let cookie = cookie(&rules.api, &caller);
-    request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(caller.clone());
     let mut response = next.run(request).await;
+    if matches!(rules.access, Access::Object(_))
+        && response.status().is_success()
+        && !caller.is_checked()
+    {
+        // What nobody has asked rights for is not shown: better no answer than a wrong one.
+        tracing::error!(access = ?rules.access, "an endpoint answered without asking for rights");
+        let text = "Internal Server Error";
+        return Err(Error::new(StatusCode::INTERNAL_SERVER_ERROR, text));
+    }
     if let Some(cookie) = cookie {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }

@@ -2,9 +2,10 @@
 
 use axum::extract::{Path, State as Extract};
 use axum::http::StatusCode;
+use squall_auth::rbac::{Permission, Resource};
 use squall_engine::RespondError;
 use squall_model::{Execution, ExecutionId, Status};
-use squall_store::ExecutionFilter;
+use squall_store::{ExecutionFilter, Visibility};
 use squall_value::{Dict, Str, Value, dict};
 
 use crate::caller::Caller;
@@ -55,6 +56,10 @@ async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<Lis
     let filter = ExecutionFilter {
         runner: Some(Str::from(INQUIRER)),
         statuses: vec![Status::Pending],
+        visibility: match caller.rights.sees_all(Permission::InquiryView) {
+            true => Visibility::All,
+            false => caller.rights.executions(),
+        },
         ..ExecutionFilter::default()
     };
     let found = api.engine.store().executions(&filter, page).await?;
@@ -90,8 +95,24 @@ async fn find(api: &Api, id: &str) -> Result<(std::sync::Arc<Execution>, Dict)> 
     Ok((execution, inquiry))
 }
 
-async fn one(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
+/// The resource that a question is: it inherits from the workflow that asks it.
+async fn resource(api: &Api, execution: &Execution) -> Result<Resource> {
+    let request = &execution.request;
+    let parent = match request.parent {
+        Some(parent) => api.engine.store().execution(parent).await?,
+        None => None,
+    };
+    let workflow = parent.as_ref().map(|parent| &parent.request.action);
+    Ok(Resource::inquiry(
+        &request.id.to_string(),
+        workflow,
+        &request.user,
+    ))
+}
+
+async fn one(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
     let (execution, inquiry) = find(&api, &id).await?;
+    caller.may(&resource(&api, &execution).await?)?;
     Ok(Json(shown(&execution, &inquiry)))
 }
 
@@ -104,9 +125,12 @@ async fn respond(
     let mut sent = sent.object()?;
     let response = sent.remove("response").unwrap_or_else(Value::empty_dict);
     let parsed = parse(&id)?;
+    if let Some(execution) = api.engine.store().execution(parsed).await? {
+        caller.may(&resource(&api, &execution).await?)?;
+    }
     let (user, roles) = (caller.user(), caller.roles());
     api.engine
-        .respond(parsed, response.clone(), &user, &roles)
+        .respond(parsed, response.clone(), &user, roles)
         .await?;
     Ok(Json(dict! { "id" => id, "response" => response }))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::{Path, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use squall_auth::rbac::{Permission, Resource};
 use squall_engine::{Change, Datastore};
 use squall_expr::{Host as _, KeyScope};
 use squall_model::{Document, DocumentKind};
@@ -73,6 +74,7 @@ fn scope(caller: &Caller, scope: Option<&str>, user: Option<&str>) -> Result<Key
         None | Some("system" | "st2kv.system") => Ok(KeyScope::System),
         Some("user" | "st2kv.user") => {
             let user = user.map_or_else(|| caller.user(), Str::from);
+            caller.check_user(&user)?;
             Ok(KeyScope::User(user))
         }
         Some(other) => Err(Error::bad(format!(
@@ -89,6 +91,17 @@ fn shown(document: &Document) -> Value {
         .and_then(Value::as_bool)
         .unwrap_or(false);
     squall_wire::key_value_pair(document, value, secret)
+}
+
+/// Whether the caller may read secrets of a scope: administrators may, and everybody their own.
+fn check_decrypt(caller: &Caller, scope: &KeyScope, params: &Params) -> Result<bool> {
+    let decrypt = params::truth(params, "decrypt")?;
+    if decrypt && !caller.is_admin() && *scope == KeyScope::System {
+        return Err(Error::denied(
+            "Decrypt option requires administrator access",
+        ));
+    }
+    Ok(decrypt)
 }
 
 /// An item with its secret opened, if that is asked for.
@@ -152,7 +165,8 @@ async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<Res
     let mut items = Vec::new();
     let mut total = 0;
     for scope in &scopes {
-        let found = items_of(&api, scope, &params, page).await?;
+        let decrypt = check_decrypt(&caller, scope, &params)?;
+        let found = items_of(&api, &caller, scope, &params, page, decrypt).await?;
         total += found.1;
         items.extend(found.0);
     }
@@ -169,9 +183,11 @@ async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<Res
 
 async fn items_of(
     api: &Api,
+    caller: &Caller,
     scope: &KeyScope,
     params: &Params,
     page: Page,
+    decrypt: bool,
 ) -> Result<(Vec<Value>, u64)> {
     let prefix = params::text(params, "prefix").unwrap_or_default();
     let key_prefix = Some(Str::from(Datastore::key_of(scope, prefix)));
@@ -180,24 +196,29 @@ async fn items_of(
         key_prefix,
     };
     let names = params::list(params, "name");
-    // The store does not know names without their scope: with that filter all are read.
-    let read = if names.is_some() { Page::ALL } else { page };
+    // The store knows neither names without their scope nor grants: with such a filter all are read.
+    let sees_all = caller.rights.sees_all(Permission::KeyValuePairView)
+        || matches!(scope, KeyScope::User(user) if *user == caller.user());
+    let filtered = names.is_some() || !sees_all;
+    let read = if filtered { Page::ALL } else { page };
     let (kind, now) = (DocumentKind::Key, api.engine.env().now());
     let mut found = api
         .engine
         .store()
         .documents(kind, &filter, read, now)
         .await?;
-    if let Some(names) = names {
-        let name = |document: &Document| {
+    if filtered {
+        let is_named = |document: &Document| {
             let name = document.body.get("name").and_then(Value::as_str);
-            name.is_some_and(|name| names.contains(&name))
+            let names = names.as_ref();
+            names.is_none_or(|names| name.is_some_and(|name| names.contains(&name)))
         };
-        found.items.retain(|document| name(document));
+        found
+            .items
+            .retain(|document| is_named(document) && caller.sees(document));
         found.total = found.items.len() as u64;
         found.items = params::cut(found.items, page);
     }
-    let decrypt = params::truth(params, "decrypt")?;
     let items = found.items.iter();
     let items = items.map(|document| opened(api, document, decrypt));
     Ok((items.collect::<Result<_>>()?, found.total))
@@ -233,7 +254,8 @@ async fn one(
         params::text(&params, "scope"),
         params::text(&params, "user"),
     )?;
-    let decrypt = params::truth(&params, "decrypt")?;
+    let decrypt = check_decrypt(&caller, &scope, &params)?;
+    caller.may(&Resource::key(&Datastore::key_of(&scope, &name)))?;
     let document = find(&api, &scope, &name).await?;
     Ok(Json(opened(&api, &document, decrypt)?))
 }
@@ -247,8 +269,15 @@ async fn write(
     let body = sent.object()?;
     let text = |member: &str| body.get(member).and_then(Value::as_str);
     let scope = scope(&caller, text("scope"), text("user"))?;
+    caller.may(&Resource::key(&Datastore::key_of(&scope, &name)))?;
     let value =
         text("value").ok_or_else(|| Error::bad("'value' is a required property, a text"))?;
+    if body.get("encrypted").and_then(Value::as_bool) == Some(true) && !caller.is_admin() {
+        // Who may put ciphertext among what is theirs could read what is not.
+        return Err(Error::denied(
+            "Pre-encrypted option requires administrator access",
+        ));
+    }
     let (value, secret) = kept(&api, &name, value, &body)?;
     let now = api.engine.env().now();
     let expires = match body.get("ttl") {
@@ -291,6 +320,7 @@ async fn remove(
         params::text(&params, "scope"),
         params::text(&params, "user"),
     )?;
+    caller.may(&Resource::key(&Datastore::key_of(&scope, &name)))?;
     let known = find(&api, &scope, &name).await?;
     let change = Change::Delete {
         kind: DocumentKind::Key,

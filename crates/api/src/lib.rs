@@ -28,8 +28,11 @@ mod pack_index;
 mod packs;
 mod params;
 mod policies;
+mod publish;
 mod registry;
 mod reply;
+mod rights;
+mod roles;
 mod routes;
 mod rules;
 mod stream;
@@ -44,6 +47,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use squall_auth::Directory;
+use squall_auth::rbac::Roles;
 use squall_engine::Engine;
 
 /// What the API works with.
@@ -53,6 +57,10 @@ pub struct Api {
     pub engine: Arc<Engine>,
     /// Who is known.
     pub directory: Arc<Directory>,
+    /// Who may do what.
+    pub roles: Arc<Roles>,
+    /// Where roles are defined, if they are.
+    pub role_directory: Option<PathBuf>,
     /// Where packs lie, the later ones over the earlier.
     pub pack_directories: Vec<PathBuf>,
     /// The largest body of a request, in bytes.

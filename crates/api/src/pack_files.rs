@@ -40,8 +40,9 @@ fn listed(pack: &Document) -> impl Iterator<Item = &str> {
     files.unwrap_or_default().iter().filter_map(Value::as_str)
 }
 
-async fn all(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
+async fn all(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
     let pack = document(&api, DocumentKind::Pack, &id).await?;
+    caller.may_with(&pack)?;
     let mut found = Vec::new();
     for path in listed(&pack) {
         let place = files::place(&api, &pack.key, path)?;
@@ -66,11 +67,12 @@ async fn read(place: &FilePath) -> std::io::Result<Vec<u8>> {
 
 async fn one(
     Extract(api): State,
-    _: Caller,
+    caller: Caller,
     Path((id, path)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response> {
     let pack = document(&api, DocumentKind::Pack, &id).await?;
+    caller.may_with(&pack)?;
     let missing = || Error::missing(format!("File \"{path}\" not found"));
     // Only what belongs to the pack: no way leads out of it, and nothing that came later is given.
     if !listed(&pack).any(|file| file == path) {

@@ -3,6 +3,7 @@
 use axum::extract::{Path, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use squall_auth::rbac::Resource;
 use squall_engine::Ask;
 use squall_model::DocumentKind;
 use squall_value::{Dict, Value, dict};
@@ -56,10 +57,30 @@ async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<Lis
     documents(&api, DocumentKind::Pack, &params, &caller, Some(100), &[]).await
 }
 
-async fn one(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
-    Ok(Json(squall_wire::definition(
-        &*document(&api, DocumentKind::Pack, &id).await?,
-    )))
+async fn one(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
+    let found = document(&api, DocumentKind::Pack, &id).await?;
+    caller.may_with(&found)?;
+    Ok(Json(squall_wire::definition(&found)))
+}
+
+/// Asks for the endpoint's permission on all packs, or on each that is named.
+fn may_with_each(caller: &Caller, packs: &[&str]) -> Result<()> {
+    if packs.is_empty() {
+        return caller.may(&Resource::pack(""));
+    }
+    packs
+        .iter()
+        .try_for_each(|pack| caller.may(&Resource::pack(pack)))
+}
+
+/// The packs that a request names.
+fn named(body: &Dict) -> Vec<&str> {
+    let named = body.get("packs").and_then(Value::as_list);
+    named
+        .unwrap_or_default()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect()
 }
 
 /// StackStorm's name for the count of a kind.
@@ -86,6 +107,7 @@ async fn start(
     sent: Sent,
 ) -> Result<Response> {
     let mut body = sent.object()?;
+    may_with_each(caller, &named(&body))?;
     let mut ask = Ask::new(action, caller.user());
     for member in members {
         if let Some(value) = body.remove(member) {
@@ -109,15 +131,21 @@ async fn uninstall(Extract(api): State, caller: Caller, sent: Sent) -> Result<Re
 }
 
 /// Removes what a pack's files defined; the files stay.
-async fn unregister(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<StatusCode> {
+async fn unregister(
+    Extract(api): State,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode> {
     let pack = document(&api, DocumentKind::Pack, &id).await?;
+    caller.may_with(&pack)?;
     api.engine.unregister(&pack.key).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Reads packs' files again: those named, or all that lie in the pack directories.
-async fn register(Extract(api): State, _: Caller, sent: Sent) -> Result<Json> {
+async fn register(Extract(api): State, caller: Caller, sent: Sent) -> Result<Json> {
     let body = sent.object()?;
+    may_with_each(&caller, &self::named(&body))?;
     let named = body.get("packs").and_then(Value::as_list);
     let names: Option<Vec<&str>> =
         named.map(|names| names.iter().filter_map(Value::as_str).collect());

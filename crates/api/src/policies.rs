@@ -3,6 +3,7 @@
 use axum::extract::{Path, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use squall_auth::rbac::{Permission, Resource, ResourceType};
 use squall_model::DocumentKind;
 use squall_value::{Value, dict};
 
@@ -68,31 +69,32 @@ async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<Lis
     documents(&api, KIND, &params, &caller, Some(100), &[BY_PACK]).await
 }
 
-async fn one(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
+async fn one(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
     let found = document(&api, KIND, &id).await?;
+    caller.may_with(&found)?;
     Ok(Json(squall_wire::definition(&found)))
 }
 
-async fn create(Extract(api): State, _: Caller, sent: Sent) -> Result<Response> {
-    let document = changes::make(&api, KIND, &sent.object()?).await?;
+async fn create(Extract(api): State, caller: Caller, sent: Sent) -> Result<Response> {
+    let document = changes::make(&api, &caller, KIND, &sent.object()?).await?;
     let shown = Json(squall_wire::definition(&document));
     Ok((StatusCode::CREATED, shown).into_response())
 }
 
 async fn update(
     Extract(api): State,
-    _: Caller,
+    caller: Caller,
     Path(id): Path<String>,
     sent: Sent,
 ) -> Result<Json> {
     let known = document(&api, KIND, &id).await?;
-    let document = changes::replace(&api, KIND, &known, &sent.object()?).await?;
+    let document = changes::replace(&api, &caller, KIND, &known, &sent.object()?).await?;
     Ok(Json(squall_wire::definition(&document)))
 }
 
-async fn remove(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<StatusCode> {
+async fn remove(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<StatusCode> {
     let known = document(&api, KIND, &id).await?;
-    changes::remove(&api, &known).await
+    changes::remove(&api, &caller, &known).await
 }
 
 /// What the policy types are, with the parameters that each takes.
@@ -177,11 +179,19 @@ async fn types(caller: Caller, params: Params) -> Result<List> {
     listing(all_types(), &params, &caller, Some(100), &filters)
 }
 
-async fn one_type(_: Caller, Path(id): Path<String>) -> Result<Json> {
+async fn one_type(caller: Caller, Path(id): Path<String>) -> Result<Json> {
     let is_meant = |kind: &Value| {
         let text = |name| kind.get(name).and_then(Value::as_str);
         text("ref") == Some(&*id) || text("id") == Some(&*id)
     };
     let found = all_types().into_iter().find(is_meant);
-    found.map(Json).ok_or_else(|| Error::unknown_reference(&id))
+    let found = found.ok_or_else(|| Error::unknown_reference(&id))?;
+    // Who may list them all may see each.
+    if !caller.rights.has(Permission::PolicyTypeList) {
+        let name = found.get("ref").and_then(Value::as_str).unwrap_or_default();
+        let name = name.replacen('.', ":", 1);
+        caller.may(&Resource::named(ResourceType::PolicyType, &name))?;
+    }
+    caller.was_asked();
+    Ok(Json(found))
 }

@@ -32,9 +32,11 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .gives(Shape::One("Index")),
         get("/service_registry/groups", groups)
             .summary("Lists StackStorm's services; one server stands for all of them.")
+            .admin()
             .gives(Shape::One("ServiceGroups")),
         get("/service_registry/groups/{group}/members", members)
             .summary("Lists the servers that stand for a service.")
+            .admin()
             .gives(Shape::One("ServiceMembers")),
         get("/ruletypes", rule_types)
             .summary("Lists the types of rules.")

@@ -35,6 +35,7 @@ pub(crate) fn core() -> Vec<Endpoint> {
         crate::inquiries::endpoints(),
         crate::workflows::endpoints(),
         crate::registry::endpoints(),
+        crate::roles::endpoints(),
         crate::tokens::caller_endpoints(),
     ]
     .into_iter()

@@ -108,30 +108,35 @@ async fn views(Extract(api): State, caller: Caller, params: Params) -> Result<Li
     let (store, now) = (api.engine.store(), api.engine.env().now());
     let (kind, filter) = (DocumentKind::Rule, DocumentFilter::default());
     let found = store.documents(kind, &filter, Page::ALL, now).await?;
-    let items = found.items.iter().map(|rule| with_descriptions(&api, rule));
+    let seen = found.items.iter().filter(|rule| caller.sees(rule));
+    let items = seen.map(|rule| with_descriptions(&api, rule));
     listing(items.collect(), &params, &caller, None, FILTERS)
 }
 
-async fn view(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
-    Ok(Json(with_descriptions(&api, &*find(&api, &id).await?)))
+async fn view(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
+    let rule = find(&api, &id).await?;
+    caller.may_with(&rule)?;
+    Ok(Json(with_descriptions(&api, &rule)))
 }
 
 async fn find(api: &Api, id: &str) -> Result<Arc<Document>> {
     document(api, DocumentKind::Rule, id).await
 }
 
-async fn one(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
-    Ok(Json(squall_wire::definition(&*find(&api, &id).await?)))
+async fn one(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
+    let rule = find(&api, &id).await?;
+    caller.may_with(&rule)?;
+    Ok(Json(squall_wire::definition(&rule)))
 }
 
-async fn create(Extract(api): State, _: Caller, sent: Sent) -> Result<Response> {
+async fn create(Extract(api): State, caller: Caller, sent: Sent) -> Result<Response> {
     let mut body = sent.object()?;
     if body.get("enabled").is_none() {
         // The API's default differs from that of files.
         body.insert("enabled", true);
     }
     check_trigger(&api, &body)?;
-    let document = changes::make(&api, DocumentKind::Rule, &body).await?;
+    let document = changes::make(&api, &caller, DocumentKind::Rule, &body).await?;
     Ok((
         StatusCode::CREATED,
         Json(squall_wire::definition(&document)),
@@ -141,14 +146,15 @@ async fn create(Extract(api): State, _: Caller, sent: Sent) -> Result<Response> 
 
 async fn update(
     Extract(api): State,
-    _: Caller,
+    caller: Caller,
     Path(id): Path<String>,
     sent: Sent,
 ) -> Result<Json> {
     let known = find(&api, &id).await?;
+    caller.may_with(&known)?;
     let body = sent.object()?;
     check_trigger(&api, &body)?;
-    let document = changes::replace(&api, DocumentKind::Rule, &known, &body).await?;
+    let document = changes::replace(&api, &caller, DocumentKind::Rule, &known, &body).await?;
     Ok(Json(squall_wire::definition(&document)))
 }
 
@@ -178,13 +184,19 @@ fn check_trigger(api: &Api, body: &Dict) -> Result<()> {
     }
 }
 
-async fn remove(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<StatusCode> {
-    changes::remove(&api, &*find(&api, &id).await?).await
+async fn remove(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<StatusCode> {
+    changes::remove(&api, &caller, &*find(&api, &id).await?).await
 }
 
 /// Tries an event against a rule and tells, for each criterion, what was compared. Changes nothing.
-async fn test(Extract(api): State, _: Caller, Path(id): Path<String>, sent: Sent) -> Result<Json> {
+async fn test(
+    Extract(api): State,
+    caller: Caller,
+    Path(id): Path<String>,
+    sent: Sent,
+) -> Result<Json> {
     let rule = find(&api, &id).await?;
+    caller.may_with(&rule)?;
     let body = sent.object()?;
     let payload = body
         .get("payload")

@@ -14,10 +14,13 @@ use axum::extract::{Path, State as Extract};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use squall_model::{Execution, ExecutionId, OutputChunk, Status};
+use squall_auth::rbac::{Permission, Rights};
+use squall_model::{
+    EnforcementId, Execution, ExecutionId, OutputChunk, Status, TriggerInstance, TriggerInstanceId,
+};
 use squall_runners::{ANNOUNCEMENT, announced};
-use squall_store::{Change, Operation, Record, Subject};
-use squall_value::{Value, dict};
+use squall_store::{Change, Operation, Record, RuleVisibility, Subject, Visibility};
+use squall_value::{Str, Value, dict};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
@@ -186,7 +189,7 @@ fn response(receiver: mpsc::Receiver<std::result::Result<Bytes, Infallible>>) ->
 
 async fn stream(
     Extract(api): State,
-    _: Caller,
+    caller: Caller,
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response> {
@@ -200,6 +203,8 @@ async fn stream(
     tokio::spawn(async move {
         let mut feed = Feed {
             api,
+            seen: Seen::of(&caller.rights),
+            rights: caller.rights,
             filter,
             sender,
             position: 0,
@@ -217,6 +222,9 @@ async fn stream(
 struct Feed {
     api: Arc<Api>,
     filter: Filter,
+    /// What the client may do, and so see; asked for anew as time goes by.
+    rights: Arc<Rights>,
+    seen: Seen,
     sender: Sender,
     position: u64,
     /// Events that are not sent yet: those of one commit go in one piece.
@@ -225,6 +233,28 @@ struct Feed {
     texts: view::Texts,
     /// Executions whose output was sent, so that each is read once.
     outputs: HashMap<ExecutionId, Arc<Execution>>,
+}
+
+/// What a client may see.
+struct Seen {
+    executions: Visibility,
+    enforcements: RuleVisibility,
+    triggers: Option<Vec<Str>>,
+}
+
+impl Seen {
+    fn of(rights: &Rights) -> Seen {
+        Seen {
+            executions: rights.executions(),
+            enforcements: rights.enforcements(),
+            triggers: rights.triggers(),
+        }
+    }
+
+    fn shows_events_of(&self, trigger: &str) -> bool {
+        let visible = self.triggers.as_ref();
+        visible.is_none_or(|visible| visible.iter().any(|one| **one == *trigger))
+    }
 }
 
 /// The stream is over.
@@ -262,6 +292,7 @@ impl Feed {
         &mut self,
         changes: impl Iterator<Item = &'a Change>,
     ) -> std::result::Result<(), Over> {
+        self.see()?;
         for change in changes {
             if let Err(over) = self.tell(change).await {
                 self.flush().await?;
@@ -303,6 +334,17 @@ impl Feed {
         }
     }
 
+    /// Notices that the client may see more or less than before.
+    fn see(&mut self) -> std::result::Result<(), Over> {
+        let rights = self.api.roles.rights(self.rights.user());
+        if *rights != *self.rights {
+            self.seen = Seen::of(&rights);
+            self.rights = rights;
+        }
+        let may_stream = self.rights.has(Permission::StreamView);
+        if may_stream { Ok(()) } else { Err(Over) }
+    }
+
     /// A client that waits for an end that is past already is told at once.
     async fn end_if_over(&mut self) -> std::result::Result<(), Over> {
         let Some((id, event)) = &self.filter.end else {
@@ -315,6 +357,7 @@ impl Feed {
             .execution(*id)
             .await
             .map_err(|_| Over)?;
+        let found = found.filter(|execution| self.seen.executions.shows(execution));
         let Some(execution) = found.filter(|execution| execution.state().is_ended()) else {
             return Ok(());
         };
@@ -357,46 +400,9 @@ impl Feed {
                 if let Some(Record::TriggerInstance(instance)) = &change.record {
                     self.texts.remember(instance);
                 }
-                let name = format!("st2.trigger_instance__{verb}");
-                if !self.filter.wants(&name) {
-                    return Ok(());
-                }
-                let instance = match &change.record {
-                    Some(Record::TriggerInstance(instance)) => Some(Arc::clone(instance)),
-                    _ => self
-                        .api
-                        .engine
-                        .store()
-                        .trigger_instance(*id)
-                        .await
-                        .map_err(|_| Over)?,
-                };
-                let Some(instance) = instance else {
-                    return Ok(());
-                };
-                let payload = view::payload(&self.api.engine.catalog(), &instance, Secrets::Masked);
-                let data = squall_wire::trigger_instance(&instance, payload);
-                self.put(&name, change.position, &data.to_json()).await
+                self.tell_event(change, *id, verb).await
             }
-            Subject::Enforcement(id) => {
-                let name = format!("st2.rule_enforcement__{verb}");
-                if !self.filter.wants(&name) {
-                    return Ok(());
-                }
-                let found = match &change.record {
-                    Some(Record::Enforcement(found)) => Some(Arc::clone(found)),
-                    _ => self
-                        .api
-                        .engine
-                        .store()
-                        .enforcement(*id)
-                        .await
-                        .map_err(|_| Over)?,
-                };
-                let Some(found) = found else { return Ok(()) };
-                let data = squall_wire::enforcement(&found, None);
-                self.put(&name, change.position, &data.to_json()).await
-            }
+            Subject::Enforcement(id) => self.tell_enforcement(change, *id, verb).await,
             Subject::Output {
                 execution,
                 first,
@@ -409,6 +415,52 @@ impl Feed {
             }
             Subject::Document { .. } => Ok(()),
         }
+    }
+
+    async fn tell_event(
+        &mut self,
+        change: &Change,
+        id: TriggerInstanceId,
+        verb: &str,
+    ) -> std::result::Result<(), Over> {
+        let name = format!("st2.trigger_instance__{verb}");
+        if !self.filter.wants(&name) {
+            return Ok(());
+        }
+        let store = self.api.engine.store();
+        let instance = match &change.record {
+            Some(Record::TriggerInstance(instance)) => Some(Arc::clone(instance)),
+            _ => store.trigger_instance(id).await.map_err(|_| Over)?,
+        };
+        let visible =
+            |instance: &Arc<TriggerInstance>| self.seen.shows_events_of(instance.trigger.as_str());
+        let Some(instance) = instance.filter(visible) else {
+            return Ok(());
+        };
+        let payload = view::payload(&self.api.engine.catalog(), &instance, Secrets::Masked);
+        let data = squall_wire::trigger_instance(&instance, payload);
+        self.put(&name, change.position, &data.to_json()).await
+    }
+
+    async fn tell_enforcement(
+        &mut self,
+        change: &Change,
+        id: EnforcementId,
+        verb: &str,
+    ) -> std::result::Result<(), Over> {
+        let name = format!("st2.rule_enforcement__{verb}");
+        if !self.filter.wants(&name) {
+            return Ok(());
+        }
+        let store = self.api.engine.store();
+        let found = match &change.record {
+            Some(Record::Enforcement(found)) => Some(Arc::clone(found)),
+            _ => store.enforcement(id).await.map_err(|_| Over)?,
+        };
+        let found = found.filter(|found| self.seen.enforcements.shows(&found.rule));
+        let Some(found) = found else { return Ok(()) };
+        let data = squall_wire::enforcement(&found, None);
+        self.put(&name, change.position, &data.to_json()).await
     }
 
     async fn tell_execution(
@@ -437,6 +489,7 @@ impl Feed {
                 .await
                 .map_err(|_| Over)?,
         };
+        let execution = execution.filter(|execution| self.seen.executions.shows(execution));
         let Some(execution) = execution else {
             return Ok(());
         };
@@ -507,7 +560,8 @@ impl Feed {
                 found
             }
         };
-        if !self.filter.wants_execution(&execution) {
+        let visible = self.seen.executions.shows(&execution);
+        if !visible || !self.filter.wants_execution(&execution) {
             return Ok(());
         }
         let chunks: Arc<Vec<OutputChunk>> = match &change.record {
@@ -529,11 +583,11 @@ impl Feed {
 /// What one execution prints: first what there is, then what comes, until it has ended.
 async fn output(
     Extract(api): State,
-    _: Caller,
+    caller: Caller,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Response> {
-    let execution = executions::find(&api, &id).await?;
+    let execution = executions::find(&api, &caller, &id).await?;
     let wanted = params::text(&params, "output_type").filter(|wanted| *wanted != "all");
     let wanted = wanted.map(str::to_owned);
     let (sender, receiver) = mpsc::channel(WAITING_MAX);

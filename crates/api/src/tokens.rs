@@ -105,7 +105,7 @@ async fn sso() -> Json {
 }
 
 /// Who the caller is.
-async fn user(caller: Caller) -> Json {
+async fn user(Extract(api): State, caller: Caller) -> Json {
     let method = match caller.identity.method {
         Method::Token => "authentication token",
         Method::ApiKey => "API key",
@@ -119,6 +119,10 @@ async fn user(caller: Caller) -> Json {
     Json(dict! {
         "username" => caller.user(),
         "authentication" => authentication,
-        "rbac" => dict! { "enabled" => false, "roles" => Value::empty_list(), "is_admin" => true },
+        "rbac" => dict! {
+            "enabled" => api.roles.settings().enabled,
+            "roles" => caller.roles().iter().cloned().map(Value::from).collect::<Value>(),
+            "is_admin" => caller.is_admin(),
+        },
     })
 }

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::extract::{Path, State as Extract};
+use squall_auth::rbac::{Permission, Resource, ResourceType};
 use squall_model::{
     Execution, ExecutionId, Id, Origin, Timestamp, TriggerInstance, TriggerInstanceId,
 };
@@ -92,11 +93,13 @@ struct Elements {
 }
 
 impl Elements {
-    async fn of(api: &Api, thread: &Thread) -> Result<Elements> {
+    /// Those that the caller may see.
+    async fn of(api: &Api, caller: &Caller, thread: &Thread) -> Result<Elements> {
         let store = api.engine.store();
         let page = Page::first(ELEMENTS_MAX);
         let mut filter = ExecutionFilter {
             order: ExecutionOrder::OldestFirst,
+            visibility: caller.rights.executions(),
             ..ExecutionFilter::default()
         };
         let mut instances = Vec::new();
@@ -105,6 +108,7 @@ impl Elements {
                 filter.trace_tag = Some(tag.clone());
                 let wanted = TriggerInstanceFilter {
                     trace_tag: Some(tag.clone()),
+                    visible: caller.rights.triggers(),
                     oldest_first: true,
                     ..TriggerInstanceFilter::default()
                 };
@@ -113,7 +117,9 @@ impl Elements {
             Thread::Root(root) => filter.root = Some(*root),
             Thread::Event(id) => {
                 filter.trigger_instance = Some(*id);
-                instances.extend(store.trigger_instance(*id).await?);
+                let found = store.trigger_instance(*id).await?;
+                let seen = found.filter(|instance| caller.sees_trigger(instance.trigger.as_str()));
+                instances.extend(seen);
             }
         }
         let executions = store.executions(&filter, page).await?.items;
@@ -141,7 +147,7 @@ impl Elements {
         Some(first.1 ^ TRACE)
     }
 
-    async fn shown(&self, api: &Api, thread: &Thread) -> Result<Option<Value>> {
+    async fn shown(&self, api: &Api, caller: &Caller, thread: &Thread) -> Result<Option<Value>> {
         let (Some(id), Some(start)) = (self.id(), self.start()) else {
             return Ok(None);
         };
@@ -155,7 +161,7 @@ impl Elements {
             "uid" => format!("trace:{id}"),
             "trace_tag" => tag,
             "trigger_instances" => self.instances.iter().map(|one| event(one)).collect::<Value>(),
-            "rules" => self.rules(api).await?,
+            "rules" => self.rules(api, caller).await?,
             "action_executions" => self
                 .executions
                 .iter()
@@ -167,11 +173,12 @@ impl Elements {
     }
 
     /// The rules that answered the events.
-    async fn rules(&self, api: &Api) -> Result<Value> {
+    async fn rules(&self, api: &Api, caller: &Caller) -> Result<Value> {
         let mut rules = Vec::new();
         for instance in &self.instances {
             let filter = EnforcementFilter {
                 trigger_instance: Some(instance.id),
+                visibility: caller.rights.enforcements(),
                 ..EnforcementFilter::default()
             };
             let page = Page::first(ELEMENTS_MAX);
@@ -231,11 +238,11 @@ fn execution(api: &Api, execution: &Execution) -> Value {
 async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
     let (page, limit) = params::page(&params, &caller, Some(100))?;
     let members = params::members(&params)?;
-    let (threads, total) = threads(&api, &params, page).await?;
+    let (threads, total) = threads(&api, &caller, &params, page).await?;
     let mut items = Vec::new();
     for thread in &threads {
-        let elements = Elements::of(&api, thread).await?;
-        items.extend(elements.shown(&api, thread).await?);
+        let elements = Elements::of(&api, &caller, thread).await?;
+        items.extend(elements.shown(&api, &caller, thread).await?);
     }
     let total = total.unwrap_or(items.len() as u64);
     let items = items.into_iter().map(|item| members.of(item));
@@ -247,13 +254,18 @@ async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<Lis
 }
 
 /// The threads that are asked for; with how many there are in all, when these are but a page.
-async fn threads(api: &Api, params: &Params, page: Page) -> Result<(Vec<Thread>, Option<u64>)> {
+async fn threads(
+    api: &Api,
+    caller: &Caller,
+    params: &Params,
+    page: Page,
+) -> Result<(Vec<Thread>, Option<u64>)> {
     let store = api.engine.store();
     if let Some(tag) = params::text(params, "trace_tag") {
         return Ok((vec![Thread::Tag(Str::from(tag))], None));
     }
     if let Some(id) = params::text(params, "execution") {
-        let found = executions::find(api, id).await.ok();
+        let found = executions::named(api, caller, id).await.ok();
         let thread = found.map(|execution| thread_of(&execution));
         return Ok((thread.into_iter().collect(), None));
     }
@@ -267,6 +279,7 @@ async fn threads(api: &Api, params: &Params, page: Page) -> Result<(Vec<Thread>,
     }
     let mut filter = ExecutionFilter {
         parent: ParentFilter::Top,
+        visibility: caller.rights.executions(),
         ..ExecutionFilter::default()
     };
     if params.has("sort_asc") {
@@ -289,7 +302,7 @@ async fn threads(api: &Api, params: &Params, page: Page) -> Result<(Vec<Thread>,
     Ok((threads.collect(), Some(found.total)))
 }
 
-async fn one(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
+async fn one(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
     let missing = || Error::unknown(&id);
     let parsed: Id<()> = id.parse().map_err(|_| missing())?;
     let raw = parsed.raw() ^ TRACE;
@@ -302,7 +315,13 @@ async fn one(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<J
         }
     };
     let thread = thread.ok_or_else(missing)?;
-    let elements = Elements::of(&api, &thread).await?;
-    let shown = elements.shown(&api, &thread).await?;
+    let trace = Resource::named(ResourceType::Trace, &id);
+    // Who may list traces may see each, as far as it holds what they may see.
+    if !caller.rights.has(Permission::TraceList) {
+        caller.may(&trace)?;
+    }
+    caller.was_asked();
+    let elements = Elements::of(&api, &caller, &thread).await?;
+    let shown = elements.shown(&api, &caller, &thread).await?;
     shown.map(Json).ok_or_else(missing)
 }

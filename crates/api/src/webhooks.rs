@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use squall_auth::rbac::{Permission, Resource, ResourceType};
 use squall_engine::Incoming;
 use squall_value::{Dict, Str, Value, dict};
 use subtle::ConstantTimeEq;
@@ -63,11 +64,21 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-async fn list(Extract(api): State, _: Caller) -> Json {
-    Json(Value::from(triggers_of(&api, Some(&[WEBHOOK]))))
+async fn list(Extract(api): State, caller: Caller) -> Json {
+    let view = Permission::WebhookView;
+    let mut found = triggers_of(&api, Some(&[WEBHOOK]));
+    found.retain(|hook| {
+        let url = hook
+            .get_path(&["parameters", "url"])
+            .and_then(Value::as_str);
+        let hook = Resource::named(ResourceType::Webhook, url.unwrap_or_default());
+        caller.rights.sees_all(view) || caller.rights.may(view, &hook)
+    });
+    Json(Value::from(found))
 }
 
-async fn one(Extract(api): State, _: Caller, Path(url): Path<String>) -> Result<Json> {
+async fn one(Extract(api): State, caller: Caller, Path(url): Path<String>) -> Result<Json> {
+    caller.may(&Resource::named(ResourceType::Webhook, &url))?;
     let is_meant = |hook: &Value| {
         hook.get_path(&["parameters", "url"])
             .and_then(Value::as_str)
@@ -87,7 +98,11 @@ async fn receive(
     let (mut parts, inner) = request.into_parts();
     let caller = Caller::from_request_parts(&mut parts, &api).await;
     let bytes = reply::read(inner, api.body_bytes_max).await?;
-    if let Err(refused) = caller {
+    let allowed = caller.and_then(|caller| {
+        let hook = Resource::named(ResourceType::Webhook, &hook);
+        caller.check(Permission::WebhookSend, &hook)
+    });
+    if let Err(refused) = allowed {
         // Only a signature can stand in for a caller; without one the refusal holds.
         if !is_signed(&api, &hook, &parts.headers, &bytes).await? {
             return Err(refused);

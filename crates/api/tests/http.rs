@@ -9,8 +9,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use squall_api::{Api, Service, router};
+use squall_auth::rbac::Roles;
 use squall_auth::{ActionTokens, Directory};
-use squall_engine::{Engine, NoTokens, Parts, Settings, TokioSpawn, Vault};
+use squall_engine::{Engine, EverybodyMay, NoTokens, Parts, Settings, TokioSpawn, Vault};
 use squall_env::{Env, SystemEnv};
 use squall_expr::Expressions;
 use squall_model::Timestamp;
@@ -66,6 +67,7 @@ async fn world() -> World {
         expressions: Arc::new(Expressions::default()),
         crypto: Some(squall_expr::crypto::Key::new(vec![3; 32], vec![4; 32]).unwrap()),
         tokens: Arc::new(NoTokens),
+        rights: Arc::new(EverybodyMay),
         settings: Settings::default(),
         lease: server.lease,
     });
@@ -75,6 +77,8 @@ async fn world() -> World {
         bcrypt_cost: 4,
         ..Default::default()
     };
+    let roles = Roles::open(Arc::clone(&store), Arc::clone(&env), Default::default());
+    let roles = Arc::new(roles.await.unwrap());
     let directory = Directory::new(store, env, settings, tokens);
     directory.set_password("ann", "right").await.unwrap();
     let token = directory
@@ -85,6 +89,8 @@ async fn world() -> World {
     let api = Arc::new(Api {
         engine,
         directory: Arc::new(directory),
+        roles,
+        role_directory: None,
         pack_directories: vec![dir.path().join("packs")],
         body_bytes_max: 1 << 20,
         url: "http://test".to_owned(),

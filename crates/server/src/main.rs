@@ -1,5 +1,6 @@
 //! The binary `squall`: configuration, wiring, start and stop. No logic.
 
+mod access;
 mod demo;
 mod http;
 mod keys;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use squall_api::Api;
+use squall_auth::rbac::Roles;
 use squall_auth::{ActionTokens, Directory};
 use squall_engine::{Engine, Parts, Recovered, Settings, Tokens, TokioSpawn, Vault, sources};
 use squall_env::{Env, SystemEnv};
@@ -21,6 +22,7 @@ use squall_value::Str;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::access::{AccessOptions, FIRST_USER, StepRights};
 use crate::http::{self, Listeners, Serving};
 use crate::logging::tell;
 use crate::ssh::SshOptions;
@@ -74,6 +76,8 @@ pub(crate) struct Options {
     /// the process).
     #[arg(long, env = "SQUALL_DURABILITY", default_value = "full")]
     pub(crate) durability: DurabilityName,
+    #[command(flatten)]
+    pub(crate) access: AccessOptions,
     #[command(flatten)]
     pub(crate) ssh: SshOptions,
     /// What is logged: `error`, `warn`, `info`, `debug`, or a tracing filter in SQUALL_LOG.
@@ -181,21 +185,23 @@ impl Server {
 
         let life = Duration::from_secs(24 * 60 * 60);
         let tokens = Arc::new(ActionTokens::new(keys.tokens, life, Arc::clone(&env)));
-        let engine = start_engine(options, &data, &store, &env, &keys, &tokens, address).await?;
-        let settings = squall_auth::Settings::default();
-        let directory = Arc::new(Directory::new(
-            Arc::clone(&store),
-            Arc::clone(&env),
-            settings,
+        let roles = options.access.roles(&store, &env).await?;
+        let ports = Ports {
+            store: Arc::clone(&store),
+            env: Arc::clone(&env),
             tokens,
-        ));
+            roles: Arc::clone(&roles),
+        };
+        let directory = ports.directory();
+        let engine = start_engine(options, &data, &keys, ports, address).await?;
         let first_password = first_sign_in(&directory, &data, &*env).await?;
 
         let pack_directories = pack_directories(options, &data)?;
         packs::register_all(&engine, &pack_directories).await;
         let recovered = engine.recover().await?;
         tell_recovered(recovered);
-        let services = start_services(&engine);
+        let mut services = start_services(&engine);
+        services.spawn(Arc::clone(&roles).follow());
         tokio::spawn(renew_local_token(
             Arc::clone(&directory),
             data.clone(),
@@ -212,6 +218,8 @@ impl Server {
         let api = Arc::new(Api {
             engine: Arc::clone(&engine),
             directory,
+            roles,
+            role_directory: options.access.rbac_dir.clone(),
             pack_directories,
             body_bytes_max: engine.settings().payload_bytes_max,
             url: url.clone(),
@@ -359,21 +367,45 @@ async fn open_store(options: &Options, data: &Path, env: &Arc<dyn Env>) -> Resul
     })?))
 }
 
+/// What the engine is made of that other parts use, too.
+struct Ports {
+    store: Arc<dyn Store>,
+    env: Arc<dyn Env>,
+    tokens: Arc<ActionTokens>,
+    roles: Arc<Roles>,
+}
+
+impl Ports {
+    fn directory(&self) -> Arc<Directory> {
+        Arc::new(Directory::new(
+            Arc::clone(&self.store),
+            Arc::clone(&self.env),
+            squall_auth::Settings::default(),
+            Arc::clone(&self.tokens),
+        ))
+    }
+}
+
 async fn start_engine(
     options: &Options,
     data: &Path,
-    store: &Arc<dyn Store>,
-    env: &Arc<dyn Env>,
     keys: &keys::Keys,
-    tokens: &Arc<ActionTokens>,
+    ports: Ports,
     address: SocketAddr,
 ) -> Result<Arc<Engine>> {
+    let Ports {
+        store,
+        env,
+        tokens,
+        roles,
+    } = &ports;
     let settings = Settings {
         slots: options.slots,
         api_url: format!("http://{address}/api/v1"),
         single_server: options.database.is_none(),
         virtualenvs: Some(data.join("virtualenvs")),
         build: build(),
+        check_every_step: options.access.rbac_every_step,
         ..Settings::default()
     };
     let datastore_key = match &options.datastore_key_file {
@@ -411,6 +443,7 @@ async fn start_engine(
         crypto: Some(datastore_key),
         vault: Vault::new(&keys.vault, Arc::clone(env)),
         tokens: Arc::new(SignedTokens(Arc::clone(tokens))),
+        rights: Arc::new(StepRights(Arc::clone(roles))),
         settings,
         lease: server.lease,
     });
@@ -470,7 +503,7 @@ async fn first_sign_in(
     let mut first_password = None;
     if directory.is_empty().await? {
         let password = squall_auth::fresh_password(env);
-        directory.set_password("admin", &password).await?;
+        directory.set_password(FIRST_USER, &password).await?;
         first_password = Some(password);
     }
     leave_local_token(directory, data).await?;
@@ -480,7 +513,7 @@ async fn first_sign_in(
 /// Leaves a token for commands on this machine by the same user; nobody else can read it.
 async fn leave_local_token(directory: &Directory, data: &Path) -> Result<()> {
     let issued = directory
-        .issue("admin", None, squall_value::Value::empty_dict())
+        .issue(FIRST_USER, None, squall_value::Value::empty_dict())
         .await?;
     let path = data.join("local-token");
     write_private(&path, &issued.token).with_context(|| format!("cannot write {}", path.display()))

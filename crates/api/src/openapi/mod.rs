@@ -141,6 +141,7 @@ fn operation(
         Access::Open => ("open", None),
         Access::Signed => ("signed", None),
         Access::SignedIn => ("signed-in", None),
+        Access::Admin => ("admin", None),
         Access::Any(permission) => ("any", Some(permission)),
         Access::Object(permission) => ("object", Some(permission)),
     };

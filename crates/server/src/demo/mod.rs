@@ -133,6 +133,7 @@ async fn demo(
             listen_stream: None,
             allowed_origins: Vec::new(),
         },
+        access: crate::access::AccessOptions::default(),
         ssh: crate::ssh::SshOptions::default(),
         stackstorm_root: None,
         packs: vec![place.packs()],

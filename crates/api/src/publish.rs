@@ -1,0 +1,70 @@
+//! What publishing takes: who makes or changes a workflow or a rule needs the right to run every
+//! action that it names, because whoever starts it later needs none of them.
+
+use squall_auth::rbac::{Permission, Resource, ResourceType};
+use squall_model::{ActionRef, DocumentKind};
+use squall_value::{Dict, Value};
+
+use crate::Api;
+use crate::caller::Caller;
+use crate::error::{Error, Result};
+
+/// The trigger type of webhooks.
+const WEBHOOK: &str = "core.st2.webhook";
+
+/// Checks what a definition names before it is stored.
+pub(crate) fn check(api: &Api, caller: &Caller, kind: DocumentKind, body: &Dict) -> Result<()> {
+    match kind {
+        DocumentKind::Rule => rule(caller, body),
+        DocumentKind::Action => {
+            let text = |member| body.get(member).and_then(Value::as_str);
+            let (runner, workflow) = (text("runner_type"), text("workflow"));
+            workflow_text(
+                api,
+                caller,
+                runner.unwrap_or_default(),
+                workflow.unwrap_or_default(),
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks the actions that the text of a workflow names.
+pub(crate) fn workflow_text(api: &Api, caller: &Caller, runner: &str, text: &str) -> Result<()> {
+    for action in api.engine.actions_named(runner, text) {
+        caller.check(Permission::ActionExecute, &Resource::action(&action))?;
+    }
+    Ok(())
+}
+
+fn rule(caller: &Caller, body: &Dict) -> Result<()> {
+    let member = |part: &str, name: &str| body.get(part).and_then(|part| part.get(name));
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+    let user = caller.user();
+    let kind = text(member("trigger", "type"));
+    if kind == WEBHOOK {
+        let url = text(member("trigger", "parameters").and_then(|given| given.get("url")));
+        let permission = Permission::WebhookCreate;
+        if !caller
+            .rights
+            .may(permission, &Resource::named(ResourceType::Webhook, &url))
+        {
+            return Err(Error::denied(format!(
+                "User \"{user}\" doesn't have required permission ({permission}) to use trigger {kind}"
+            )));
+        }
+    }
+    let action = text(member("action", "ref"));
+    let permission = Permission::ActionExecute;
+    let allowed = match ActionRef::parse(&action) {
+        Ok(action) => caller.rights.may(permission, &Resource::action(&action)),
+        Err(_) => caller.is_admin(),
+    };
+    if allowed {
+        return Ok(());
+    }
+    Err(Error::denied(format!(
+        "User \"{user}\" doesn't have required ({permission}) permission to use action {action}"
+    )))
+}

@@ -1,0 +1,121 @@
+//! Who may do what: the options about roles, and how a start puts them in force.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use clap::builder::FalseyValueParser;
+use squall_auth::rbac::{self, Definitions, Permission, Resource, Roles};
+use squall_engine::Rights;
+use squall_env::Env;
+use squall_model::ActionRef;
+use squall_store::Store;
+use squall_value::Str;
+
+/// The user that the first start makes.
+pub(crate) const FIRST_USER: &str = "admin";
+
+/// Who may do what.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct AccessOptions {
+    /// Ask for roles. Without it everybody who has signed in may do everything, as in StackStorm.
+    #[arg(long, env = "SQUALL_RBAC", value_parser = FalseyValueParser::new())]
+    pub(crate) rbac: bool,
+    /// Where roles, assignments and mappings are defined, as StackStorm's files; read at each start.
+    #[arg(long, env = "SQUALL_RBAC_DIR")]
+    pub(crate) rbac_dir: Option<PathBuf>,
+    /// What lists show to who may list: `visible` (what that user may see) or `all` (everything, as
+    /// in StackStorm).
+    #[arg(long, env = "SQUALL_RBAC_LISTS", default_value = "visible")]
+    pub(crate) rbac_lists: Lists,
+    /// Check every step of a workflow against the one who asked for it, instead of trusting what was
+    /// published.
+    #[arg(long, env = "SQUALL_RBAC_EVERY_STEP", value_parser = FalseyValueParser::new())]
+    pub(crate) rbac_every_step: bool,
+}
+
+/// What lists show.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Lists {
+    /// What the caller may see.
+    #[default]
+    Visible,
+    /// Everything.
+    All,
+}
+
+impl AccessOptions {
+    /// The roles of a store, with what the files say put in force.
+    ///
+    /// # Errors
+    ///
+    /// A file is wrong, or the store does not answer.
+    pub(crate) async fn roles(
+        &self,
+        store: &Arc<dyn Store>,
+        env: &Arc<dyn Env>,
+    ) -> Result<Arc<Roles>> {
+        let settings = rbac::Settings {
+            enabled: self.rbac,
+            lists_show_all: self.rbac_lists == Lists::All,
+        };
+        let roles = Roles::open(Arc::clone(store), Arc::clone(env), settings);
+        let roles = roles.await.context("cannot read the roles")?;
+        if let Some(directory) = &self.rbac_dir {
+            let applied = roles
+                .apply(&read(directory)?)
+                .await
+                .context("cannot store the roles")?;
+            if applied.changes > 0 {
+                tracing::info!(?applied, "the roles have changed");
+            }
+        }
+        if !roles.has_admin() {
+            // Somebody must be able to give roles; the first user's can't be taken away.
+            let role = Str::from(rbac::system::SYSTEM_ADMIN);
+            roles
+                .assign(FIRST_USER, &[role])
+                .await
+                .context("cannot store the first role")?;
+        }
+        Ok(Arc::new(roles))
+    }
+}
+
+/// Reads a directory of definitions.
+fn read(directory: &Path) -> Result<Definitions> {
+    let shown = directory.display();
+    let texts = rbac::read_directory(directory);
+    let texts = texts.with_context(|| format!("cannot read the roles in {shown}"))?;
+    match Definitions::read(&texts) {
+        Ok(definitions) => {
+            for warning in &definitions.warnings {
+                tracing::warn!("{shown}/{warning}");
+            }
+            Ok(definitions)
+        }
+        Err(findings) => {
+            let findings: Vec<_> = findings
+                .iter()
+                .map(|finding| format!("\n  {finding}"))
+                .collect();
+            bail!(
+                "the definitions of roles in {shown} are wrong:{}",
+                findings.concat()
+            )
+        }
+    }
+}
+
+/// The roles as the engine asks for them.
+#[derive(Debug)]
+pub(crate) struct StepRights(pub(crate) Arc<Roles>);
+
+impl Rights for StepRights {
+    fn may_run(&self, user: &str, action: &ActionRef) -> Result<(), String> {
+        let rights = self.0.rights(user);
+        let checked = rights.check(Permission::ActionExecute, &Resource::action(action));
+        checked.map_err(|denied| denied.to_string())
+    }
+}
