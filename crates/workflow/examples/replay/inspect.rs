@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use squall_expr::Expressions;
 use squall_value::{Str, Value};
-use squall_workflow::inspect::{Inspection, Surroundings, inspect};
+use squall_workflow::inspect::{Dialect, Inspection, Surroundings, inspect};
 
 /// What a case came to.
 pub(crate) enum Outcome {
@@ -25,6 +25,7 @@ pub(crate) fn run(case: &Value) -> Outcome {
         .map(|context| context.keys().cloned().collect())
         .unwrap_or_default();
     let surroundings = Surroundings {
+        dialect: Dialect::Orquesta,
         known,
         ..Surroundings::default()
     };

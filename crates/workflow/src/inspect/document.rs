@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use regex::Regex;
 use squall_value::{Dict, Str, Value};
 
+use super::Dialect;
 use super::path::Path;
 use crate::definition::{COMMANDS, inline};
 
@@ -18,6 +19,7 @@ pub(crate) struct Document {
     pub(crate) input: Value,
     pub(crate) vars: Value,
     pub(crate) output: Value,
+    pub(crate) timeout: Value,
     pub(crate) tasks: IndexMap<Str, Task>,
 }
 
@@ -25,6 +27,7 @@ pub(crate) struct Document {
 #[derive(Default)]
 pub(crate) struct Task {
     pub(crate) delay: Value,
+    pub(crate) timeout: Value,
     pub(crate) join: Value,
     /// Whether there is a `with`, even an empty one.
     pub(crate) has_items: bool,
@@ -61,9 +64,13 @@ pub(crate) struct Refusal {
 
 static WORD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\w+$").expect("a fixed pattern"));
 
-/// Reads what can be read; the rest is refused part by part.
-pub(crate) fn read(root: &Value) -> (Document, Vec<Refusal>) {
-    let mut reader = Reader::default();
+/// Reads what can be read; the rest is refused part by part. What is not part of the dialect is left
+/// to the schema.
+pub(crate) fn read(root: &Value, dialect: Dialect) -> (Document, Vec<Refusal>) {
+    let mut reader = Reader {
+        dialect,
+        refusals: Vec::new(),
+    };
     let document = reader.document(root);
     (document, reader.refusals)
 }
@@ -73,8 +80,8 @@ pub(crate) fn is_command(name: &str) -> bool {
     COMMANDS.contains(&name)
 }
 
-#[derive(Default)]
 struct Reader {
+    dialect: Dialect,
     refusals: Vec<Refusal>,
 }
 
@@ -110,6 +117,7 @@ impl Reader {
             input: part("input"),
             vars: part("vars"),
             output: part("output"),
+            timeout: self.timeout(&source),
             tasks: IndexMap::new(),
             source: Value::Null,
         };
@@ -163,6 +171,7 @@ impl Reader {
         let part = |name: &str| dict.get(name).cloned().unwrap_or_default();
         let mut task = Task {
             delay: part("delay"),
+            timeout: self.timeout(value),
             join: part("join"),
             has_items: !part("with").is_null(),
             action: part("action"),
@@ -184,6 +193,14 @@ impl Reader {
         inline_parameters(&mut task);
         task.next = self.transitions(&path.key("next"), dict.get("next"));
         task
+    }
+
+    /// The time limit of a workflow or task.
+    fn timeout(&self, of: &Value) -> Value {
+        match self.dialect {
+            Dialect::Squall => of.get("timeout").cloned().unwrap_or_default(),
+            Dialect::Orquesta => Value::Null,
+        }
     }
 
     /// The mapping `name` of a task, if it is there and not empty.

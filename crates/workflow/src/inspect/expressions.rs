@@ -23,6 +23,11 @@ pub(crate) fn inspect(document: &Document, expressions: &Expressions, report: &m
     check(&document.vars, &root.key("vars"), "properties.vars");
     check(&document.input, &root.key("input"), "properties.input");
     check(&document.output, &root.key("output"), "properties.output");
+    check(
+        &document.timeout,
+        &root.key("timeout"),
+        "properties.timeout",
+    );
     let tasks = root.key("tasks");
     for (name, task) in &document.tasks {
         let path = tasks.key(name.clone());
@@ -36,6 +41,7 @@ pub(crate) fn inspect(document: &Document, expressions: &Expressions, report: &m
             check(value, &path, &schema);
         };
         property("", "delay", &task.delay);
+        property("", "timeout", &task.timeout);
         property("", "join", &task.join);
         property("with", "items", &task.items);
         property("with", "concurrency", &task.concurrency);

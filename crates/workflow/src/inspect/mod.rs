@@ -107,9 +107,21 @@ pub struct Inspection {
     pub warnings: Vec<Diagnostic>,
 }
 
+/// Which language a workflow is written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// Orquesta, and what goes beyond it: `timeout` of workflows and tasks, `on_failure` of tasks.
+    #[default]
+    Squall,
+    /// Orquesta 1.0 and nothing more, for workflows that must run in `StackStorm`, too.
+    Orquesta,
+}
+
 /// What a workflow may rely on from outside.
 #[derive(Default)]
 pub struct Surroundings<'a> {
+    /// The language; what is not part of it is an error.
+    pub dialect: Dialect,
     /// Names that are set before the workflow starts, such as `st2` and `parent`.
     pub known: BTreeSet<Str>,
     /// The registered actions, to check the calls; `None` leaves them unchecked.
@@ -134,14 +146,14 @@ pub fn inspect(
         unset: HashSet::new(),
         is_cut: false,
     };
-    let (view, refusals) = document::read(&document.root.to_value());
+    let (view, refusals) = document::read(&document.root.to_value(), surroundings.dialect);
     for refusal in &refusals {
         let mut finding = Finding::new(Category::Load, refusal.message.clone(), "");
         finding.schema_path = None;
         report.add_at_key(finding.with_suggestion(refusal.help), &refusal.path);
     }
     if view.source.as_dict().is_some() {
-        check_schema(&view, &mut report);
+        check_schema(&view, surroundings.dialect, &mut report);
         let links = links::Links::new(&view);
         semantics::inspect(&view, &links, &mut report);
         expressions::inspect(&view, expressions, &mut report);
@@ -154,8 +166,12 @@ pub fn inspect(
     report.finish()
 }
 
-fn check_schema(document: &document::Document, report: &mut Report<'_>) {
-    for violation in schema::check(&schema::WORKFLOW, &document.source) {
+fn check_schema(document: &document::Document, dialect: Dialect, report: &mut Report<'_>) {
+    let schema = match dialect {
+        Dialect::Squall => &schema::WORKFLOW,
+        Dialect::Orquesta => &schema::ORQUESTA,
+    };
+    for violation in schema::check(schema, &document.source) {
         add_violation(report, violation);
     }
 }

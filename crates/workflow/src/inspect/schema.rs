@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use regex::Regex;
-use squall_value::{Value, dict, list, python};
+use squall_value::{Dict, Value, dict, list, python};
 
+use super::Dialect;
 use super::path::Path;
 
 /// A violation of a schema.
@@ -52,7 +53,10 @@ static PATTERNS: LazyLock<HashMap<&str, Regex>> = LazyLock::new(|| {
 });
 
 /// The schema of a workflow.
-pub(crate) static WORKFLOW: LazyLock<Value> = LazyLock::new(workflow);
+pub(crate) static WORKFLOW: LazyLock<Value> = LazyLock::new(|| workflow(Dialect::Squall));
+
+/// The schema of a workflow that the reference engine takes, too.
+pub(crate) static ORQUESTA: LazyLock<Value> = LazyLock::new(|| workflow(Dialect::Orquesta));
 
 fn text() -> Value {
     dict! { "type" => "string", "minLength" => 1 }
@@ -68,6 +72,11 @@ fn natural() -> Value {
 
 fn text_or_natural() -> Value {
     one_of(vec![text(), natural()])
+}
+
+/// A time limit: at least a second, or an expression that gives one.
+fn limit() -> Value {
+    one_of(vec![text(), dict! { "type" => "integer", "minimum" => 1 }])
 }
 
 fn texts() -> Value {
@@ -103,7 +112,7 @@ fn closed(properties: Value) -> Value {
     dict! { "type" => "object", "properties" => properties, "additionalProperties" => false }
 }
 
-fn task() -> Value {
+fn task(dialect: Dialect) -> Value {
     let with = closed(dict! {
         "items" => dict! { "type" => "string", "minLength" => 1, "pattern" => ITEMS },
         "concurrency" => text_or_natural(),
@@ -121,7 +130,7 @@ fn task() -> Value {
         "publish" => one_of(vec![text(), list_of(assignment())]),
         "do" => one_of(vec![text(), texts()]),
     });
-    closed(dict! {
+    let mut properties = dict! {
         "delay" => text_or_natural(),
         "join" => one_of(vec![dict! { "enum" => list!["all"] }, natural()]),
         "with" => with,
@@ -129,29 +138,46 @@ fn task() -> Value {
         "input" => one_of(vec![text(), parameters()]),
         "retry" => retry,
         "next" => dict! { "type" => "array", "items" => transition },
-    })
+    };
+    if dialect == Dialect::Squall {
+        let more = dict! {
+            "timeout" => limit(), "on_failure" => dict! { "enum" => list!["proceed", "hold"] },
+        };
+        properties = extended(&properties, &more);
+    }
+    closed(properties)
 }
 
-fn workflow() -> Value {
+fn extended(properties: &Value, more: &Value) -> Value {
+    let parts = [properties, more].into_iter().filter_map(Value::as_dict);
+    let all = parts.flat_map(|part| part.iter().map(|(name, rule)| (name.clone(), rule.clone())));
+    Value::from(all.collect::<Dict>())
+}
+
+fn workflow(dialect: Dialect) -> Value {
     let version = dict! {
         "anyOf" => list![text(), natural(), dict! { "type" => "number", "minimum" => 0 }],
         "enum" => list!["1.0", 1.0],
     };
+    let mut properties = dict! {
+        "vars" => list_of(assignment()),
+        "input" => list_of(one_of(vec![text(), assignment()])),
+        "output" => list_of(assignment()),
+        "tasks" => dict! {
+            "type" => "object", "minProperties" => 1,
+            "patternProperties" => dict! { WORD => task(dialect) },
+        },
+        "name" => text(),
+        "version" => version,
+        "description" => text(),
+        "tags" => texts(),
+    };
+    if dialect == Dialect::Squall {
+        properties = extended(&properties, &dict! { "timeout" => limit() });
+    }
     dict! {
         "type" => "object",
-        "properties" => dict! {
-            "vars" => list_of(assignment()),
-            "input" => list_of(one_of(vec![text(), assignment()])),
-            "output" => list_of(assignment()),
-            "tasks" => dict! {
-                "type" => "object", "minProperties" => 1,
-                "patternProperties" => dict! { WORD => task() },
-            },
-            "name" => text(),
-            "version" => version,
-            "description" => text(),
-            "tags" => texts(),
-        },
+        "properties" => properties,
         "required" => list!["tasks"],
         "additionalProperties" => false,
     }

@@ -8,6 +8,7 @@ fn check(text: &str, expected: Expect) {
     let surroundings = Surroundings {
         known: BTreeSet::from([Str::from("st2")]),
         actions: Some(&Registry),
+        ..Surroundings::default()
     };
     let inspection = inspect(text, &Expressions::default(), &surroundings);
     let shown: String = inspection
@@ -308,4 +309,40 @@ fn long_chains_of_variables_are_followed_to_their_end() {
         messages,
         ["Variable \"v600\" is referenced before assignment."]
     );
+}
+
+/// What goes beyond Orquesta, well and badly written.
+const BEYOND: &str = "version: 1.0\ntimeout: <% ctx().limit %>\ntasks:\n  a:\n    action: core.noop\n    timeout: 5\n    on_failure: hold\n  b:\n    action: core.noop\n    timeout: 0\n    on_failure: wait\n  c:\n    action: core.noop\n    timeout: <% 1 + %>\n";
+
+#[test]
+fn time_limits_and_holds_are_part_of_the_language() {
+    check(
+        BEYOND,
+        expect![[r#"
+        2:10: error: Variable "limit" is referenced before assignment in `<% ctx().limit %>` @ timeout
+        10:14: error: 0 is not valid under any of the given schemas @ tasks.b.timeout
+        11:17: error: 'wait' is not one of ['proceed', 'hold'] @ tasks.b.on_failure
+        14:14: error: Parse error: unexpected end of statement in `<% 1 + %>` @ tasks.c.timeout
+    "#]],
+    );
+}
+
+#[test]
+fn orquesta_alone_has_no_time_limits_and_no_holds() {
+    let surroundings = Surroundings {
+        dialect: Dialect::Orquesta,
+        ..Surroundings::default()
+    };
+    let inspection = inspect(BEYOND, &Expressions::default(), &surroundings);
+    let shown: String = inspection
+        .diagnostics()
+        .iter()
+        .map(|diagnostic| format!("{diagnostic}\n"))
+        .collect();
+    expect![[r#"
+        2:1: error: Additional properties are not allowed ('timeout' was unexpected) (known here: vars, input, output, tasks, name, version, description, tags)
+        7:5: error: Additional properties are not allowed ('on_failure', 'timeout' were unexpected) (known here: delay, join, with, action, input, retry, next)
+        11:5: error: Additional properties are not allowed ('on_failure', 'timeout' were unexpected) (known here: delay, join, with, action, input, retry, next)
+        14:5: error: Additional properties are not allowed ('timeout' was unexpected) (known here: delay, join, with, action, input, retry, next)
+    "#]].assert_eq(&shown);
 }

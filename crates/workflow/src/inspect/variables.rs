@@ -48,6 +48,8 @@ pub(crate) fn inspect(
         true,
         names,
     );
+    let limit = "properties.timeout";
+    let names = walk.property(&root, "timeout", &document.timeout, limit, false, names);
     let names = walk.tasks(names);
     walk.property(
         &root,
@@ -164,6 +166,8 @@ impl Walk<'_, '_> {
         let items = schema("with.properties.items");
         let concurrency = schema("with.properties.concurrency");
         let mut names = self.property(path, "delay", &task.delay, &schema("delay"), false, names);
+        let limit = schema("timeout");
+        names = self.property(path, "timeout", &task.timeout, &limit, false, names);
         names = self.property(&with, "items", &task.items, &items, false, names);
         names = self.property(
             &with,
