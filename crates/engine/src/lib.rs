@@ -72,6 +72,7 @@ pub use request::{Ask, Error as RequestError};
 pub use rights::{EverybodyMay, PUBLISHER, Rights};
 pub use settings::{Retention, Settings};
 pub use spawn::{Spawn, TokioSpawn, Work};
+pub use squall_workflow::Joins;
 pub use vault::{Vault, mask_sealed};
 
 /// Makes the token with which an action may call the API on its asker's behalf.

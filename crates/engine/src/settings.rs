@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use squall_value::Str;
+use squall_workflow::Joins;
 
 /// The engine's settings, with the defaults that suit one machine.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Settings {
     /// Whether the end of every execution becomes an event, as in StackStorm, instead of only those
     /// that an enabled rule listens for.
     pub all_internal_triggers: bool,
+    /// Whose variables a workflow's join sees where its branches disagree.
+    pub joins: Joins,
     /// After how many pieces of state a workflow's are replaced by one snapshot.
     pub pieces_max: u64,
     /// What is kept for how long.
@@ -69,6 +72,7 @@ impl Default for Settings {
             nesting_max: 64,
             check_every_step: false,
             all_internal_triggers: false,
+            joins: Joins::default(),
             pieces_max: 2_000,
             retention: Retention::default(),
             api_url: String::new(),

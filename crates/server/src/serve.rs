@@ -11,7 +11,9 @@ use clap::Args;
 use squall_api::Api;
 use squall_auth::rbac::Roles;
 use squall_auth::{ActionTokens, Directory};
-use squall_engine::{Engine, Parts, Recovered, Settings, Tokens, TokioSpawn, Vault, sources};
+use squall_engine::{
+    Engine, Joins, Parts, Recovered, Settings, Tokens, TokioSpawn, Vault, sources,
+};
 use squall_env::{Env, SystemEnv};
 use squall_expr::Expressions;
 use squall_model::ExecutionId;
@@ -65,6 +67,10 @@ pub(crate) struct Options {
     /// How many actions may have a process at the same time.
     #[arg(long, env = "SQUALL_SLOTS", default_value_t = 64)]
     pub(crate) slots: usize,
+    /// Whose variables a workflow's join sees where its branches disagree: what each branch has
+    /// `changed` itself, or, as in Orquesta, all that the branch to arrive last has `inherited`.
+    #[arg(long, env = "SQUALL_JOINS", value_enum, default_value = "changed")]
+    pub(crate) joins: JoinOption,
     /// The file with the keys that seal secrets; by default `<data>.key`, beside the data.
     #[arg(long, env = "SQUALL_KEY_FILE")]
     pub(crate) key_file: Option<PathBuf>,
@@ -105,6 +111,24 @@ pub(crate) enum DurabilityName {
     /// Nothing for sure.
     #[value(hide = true)]
     None,
+}
+
+/// Whose variables a workflow's join sees.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum JoinOption {
+    /// What each branch has set itself.
+    Changed,
+    /// All that the last branch to arrive knows.
+    Inherited,
+}
+
+impl From<JoinOption> for Joins {
+    fn from(option: JoinOption) -> Joins {
+        match option {
+            JoinOption::Changed => Joins::ByChange,
+            JoinOption::Inherited => Joins::ByBranch,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -401,6 +425,7 @@ async fn start_engine(
     } = &ports;
     let settings = Settings {
         slots: options.slots,
+        joins: options.joins.into(),
         api_url: format!("http://{address}/api/v1"),
         single_server: options.database.is_none(),
         virtualenvs: Some(data.join("virtualenvs")),

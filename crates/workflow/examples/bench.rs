@@ -135,6 +135,7 @@ fn main() {
     let world = World {
         expressions: &expressions,
         host: &Nowhere,
+        joins: squall_workflow::Joins::default(),
     };
     let only = std::env::args().nth(1);
     let cases = [

@@ -205,14 +205,7 @@ impl Contexts {
         let version = self.versions.get_mut(&id).expect("it was looked at above");
         let mut set = parent.set;
         let upper = std::mem::take(&mut version.set);
-        let lower = Arc::make_mut(&mut set);
-        for (name, value) in upper.iter() {
-            let merged = match lower.get(name) {
-                Some(below) if !self.replaces => merge(below, value),
-                _ => value.clone(),
-            };
-            lower.insert(name.clone(), merged);
-        }
+        fold(Arc::make_mut(&mut set), &upper, self.replaces);
         version.set = set;
         version.parent = parent.parent;
         if let Some(grandparent) = parent.parent.and_then(|id| self.versions.get_mut(&id)) {
@@ -232,6 +225,24 @@ impl Contexts {
         }
         changes.reverse();
         changes
+    }
+
+    /// The same, put together where the result is the same: mostly one set.
+    pub(crate) fn set_on_the_way(&self, id: VersionId) -> Vec<Dict> {
+        let mut sets: Vec<Dict> = Vec::new();
+        for change in self.changes(id) {
+            let fits = |set: &&mut Dict| {
+                change.iter().all(|(name, value)| {
+                    set.get(name)
+                        .is_none_or(|below| self.replaces || folds_exactly(below, value))
+                })
+            };
+            match sets.last_mut().filter(fits) {
+                Some(set) => fold(set, change, self.replaces),
+                None => sets.push(change.clone()),
+            }
+        }
+        sets
     }
 
     /// The values of a version; sharing them costs nothing.
@@ -346,6 +357,17 @@ pub(crate) fn merge(below: &Value, above: &Value) -> Value {
             Value::from(merged)
         }
         _ => above.clone(),
+    }
+}
+
+/// Sets the names of `upper` in `lower`: `replaces` them even where both values are dictionaries.
+fn fold(lower: &mut Dict, upper: &Dict, replaces: bool) {
+    for (name, value) in upper.iter() {
+        let merged = match lower.get(name) {
+            Some(below) if !replaces => merge(below, value),
+            _ => value.clone(),
+        };
+        lower.insert(name.clone(), merged);
     }
 }
 

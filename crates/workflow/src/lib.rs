@@ -27,7 +27,7 @@
 //! use std::sync::Arc;
 //! use squall_expr::{Expressions, HostError, KeyScope};
 //! use squall_value::{Dict, Value};
-//! use squall_workflow::{Conductor, Definition, Host, Status, TaskEvent, World};
+//! use squall_workflow::{Conductor, Definition, Host, Joins, Status, TaskEvent, World};
 //!
 //! struct Nowhere;
 //! impl squall_expr::Host for Nowhere {
@@ -59,7 +59,7 @@
 //! output: [{said: <% ctx().said %>}]
 //! ").expect("the definition is valid");
 //! let expressions = Expressions::default();
-//! let world = World { expressions: &expressions, host: &Nowhere };
+//! let world = World { expressions: &expressions, host: &Nowhere, joins: Joins::default() };
 //! let inputs: Dict = [("name", "ann")].into_iter().collect();
 //!
 //! let mut run = Conductor::start(Arc::new(definition), &inputs, &Dict::new(), world);
@@ -92,8 +92,8 @@ mod template;
 pub mod testing;
 
 pub use conductor::{
-    ActionRequest, Conductor, Decision, Host, LogEntry, RerunRequest, TaskEvent, TaskRequest,
-    TaskState, Variables, World,
+    ActionRequest, Conductor, Decision, Host, Joins, LogEntry, RerunRequest, TaskEvent,
+    TaskRequest, TaskState, Variables, World,
 };
 pub use definition::{Definition, Diagnostic};
 pub use error::{Refusal, RestoreError};

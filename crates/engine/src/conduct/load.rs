@@ -142,6 +142,7 @@ impl Engine {
         let world = squall_workflow::World {
             expressions: &self.expressions,
             host: &host,
+            joins: self.settings.joins,
         };
         let context = self.workflow_context(execution);
         let mut conductor = Conductor::start(definition, &inputs, &context, world);

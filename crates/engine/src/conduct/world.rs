@@ -25,6 +25,7 @@ impl Engine {
         let world = World {
             expressions: &self.expressions,
             host: &host,
+            joins: self.settings.joins,
         };
         decide(&mut loaded.conductor, world)
     }

@@ -138,6 +138,7 @@ async fn demo(
         stackstorm_root: None,
         packs: vec![place.packs()],
         slots: 16,
+        joins: serve::JoinOption::Changed,
         key_file: None,
         datastore_key_file: None,
         durability: serve::DurabilityName::Full,

@@ -7,7 +7,8 @@ use squall_expr::Expressions;
 use squall_value::{Dict, Str, Value};
 use squall_workflow::machine::Command;
 use squall_workflow::{
-    Conductor, Definition, LogEntry, Piece, RerunRequest, Status, TaskEvent, TaskRequest, World,
+    Conductor, Definition, Joins, LogEntry, Piece, RerunRequest, Status, TaskEvent, TaskRequest,
+    World,
 };
 
 use super::expr::Table;
@@ -32,6 +33,8 @@ pub(crate) fn run(case: &Value) -> Vec<String> {
     let world = World {
         expressions: &expressions,
         host: &table,
+        // What was recorded is what the reference engine does.
+        joins: Joins::ByBranch,
     };
     let empty = Dict::new();
     let dict = |key: &str| case.get(key).and_then(Value::as_dict).unwrap_or(&empty);

@@ -41,6 +41,20 @@ pub struct World<'a> {
     pub expressions: &'a Expressions,
     /// The datastore, the clock and the records of executions.
     pub host: &'a dyn Host,
+    /// Whose variables a join sees where branches disagree.
+    pub joins: Joins,
+}
+
+/// Whose variables a join sees where its branches disagree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Joins {
+    /// What a branch has set itself; of branches that set the same, the last to arrive wins. After a
+    /// rerun a join knows, too, what the branches that do not run again had set.
+    #[default]
+    ByChange,
+    /// All that the last branch to arrive knows, also what it has merely inherited: as the reference
+    /// engine has it, where the result of a run can depend on which of two branches is slower.
+    ByBranch,
 }
 
 /// A task on a route, with its status, for display.

@@ -11,7 +11,7 @@ use squall_expr::{Expressions, HostError, KeyScope};
 use squall_value::{Dict, Value, json};
 
 use super::{Conductor, Decision, Host, RerunRequest, TaskEvent, World};
-use crate::{Definition, Piece, Status};
+use crate::{Definition, Joins, Piece, Status};
 
 /// A world without datastore, in which no time passes.
 pub(super) struct Nowhere;
@@ -48,6 +48,11 @@ impl Host for Nowhere {
 /// a decision: `retry`, `skip`, `result`, `abort`.
 #[track_caller]
 fn check(workflow: &str, script: &str, expected: Expect) {
+    check_with(Joins::default(), workflow, script, expected);
+}
+
+#[track_caller]
+fn check_with(joins: Joins, workflow: &str, script: &str, expected: Expect) {
     let definition = match workflow.trim_start().starts_with("chain:") {
         true => Definition::parse_chain(workflow),
         false => Definition::parse(workflow),
@@ -56,6 +61,7 @@ fn check(workflow: &str, script: &str, expected: Expect) {
     let world = World {
         expressions: &expressions,
         host: &Nowhere,
+        joins,
     };
     let definition = Arc::new(definition.unwrap());
     let conductor = Conductor::start(definition, &Dict::new(), &Dict::new(), world);
@@ -237,8 +243,60 @@ right running\nright succeeded\nnext",
             right running -> running [right@0 running]
             right succeeded -> running [right@0 succeeded]
             next -> running []
-                both@0: "core.echo" {"x":1,"y":3}
+                both@0: "core.echo" {"x":2,"y":3}
         "#]],
+    );
+}
+
+/// `slow` has inherited the first `n`, and arrives after `quick` has set another one.
+const LATE: &str = "
+vars: [{n: 0}]
+tasks:
+  first: {next: [{publish: [{n: 1}, {d: {a: 1}}], do: [quick, slow]}]}
+  quick: {action: x.y, next: [{publish: [{n: 2}, {d: {b: 2}}], do: last}]}
+  slow: {action: x.y, next: [{do: last}]}
+  last: {join: all, action: x.y, input: {n: <% ctx().n %>, d: <% ctx().d %>}}
+";
+const LATE_STEPS: &str = "running\nfirst running\nfirst succeeded\nquick running\nslow running\nquick succeeded\nslow succeeded\nreload\nnext";
+
+#[test]
+fn what_was_inherited_does_not_undo_what_another_branch_has_set() {
+    check(
+        LATE,
+        LATE_STEPS,
+        expect![[r#"
+            running -> running []
+            first running -> running [first@0 running]
+            first succeeded -> running [first@0 succeeded]
+            quick running -> running [quick@0 running]
+            slow running -> running [slow@0 running]
+            quick succeeded -> running [quick@0 succeeded]
+            slow succeeded -> running [slow@0 succeeded]
+            reload -> running []
+            next -> running []
+                last@0: "x.y" {"n":2,"d":{"a":1,"b":2}}
+        "#]],
+    );
+}
+
+#[test]
+fn the_last_branch_brings_all_it_knows_where_that_is_asked_for() {
+    check_with(
+        Joins::ByBranch,
+        LATE,
+        LATE_STEPS,
+        expect![[r#"
+        running -> running []
+        first running -> running [first@0 running]
+        first succeeded -> running [first@0 succeeded]
+        quick running -> running [quick@0 running]
+        slow running -> running [slow@0 running]
+        quick succeeded -> running [quick@0 succeeded]
+        slow succeeded -> running [slow@0 succeeded]
+        reload -> running []
+        next -> running []
+            last@0: "x.y" {"n":1,"d":{"a":1,"b":2}}
+    "#]],
     );
 }
 
@@ -603,6 +661,7 @@ tasks:
     let world = World {
         expressions: &expressions,
         host: &Nowhere,
+        joins: crate::Joins::default(),
     };
     let (inputs, context) = (Dict::new(), Dict::new());
     let mut conductor = Conductor::start(Arc::new(definition.unwrap()), &inputs, &context, world);

@@ -1,12 +1,13 @@
 //! What follows from a task that has ended.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use squall_value::{Dict, Str, Value};
 
-use super::{Conductor, LogEntry, World};
+use super::{Conductor, Joins, LogEntry, World};
 use crate::chain;
-use crate::context::{self, Known};
+use crate::context::{self, Known, VersionId};
 use crate::definition::{Assignment, Definition, Join, Language};
 use crate::graph::Edge;
 use crate::piece::{Piece, StagedPiece};
@@ -39,6 +40,8 @@ impl Conductor {
         let mut commands = Vec::new();
         let mut staged = Vec::new();
         let mut has_fail = false;
+        // All targets of a transition see the same change, so that a join of them meets it once.
+        let mut published: HashMap<usize, VersionId> = HashMap::new();
         for (position, edge) in definition.graph.outgoing(node).enumerate() {
             let taken = match self.criteria(index, edge, &result, world) {
                 Ok(taken) => taken,
@@ -56,18 +59,23 @@ impl Conductor {
             if !taken {
                 continue;
             }
-            let set = match self.publish(index, edge, &result, world) {
-                Ok(set) => set,
-                Err(messages) => {
-                    for message in messages {
-                        self.transition_error(node, route, edge, message);
+            let version = match published.get(&edge.transition) {
+                Some(version) => *version,
+                None => match self.publish(index, edge, &result, world) {
+                    Ok(set) => self.change(index, set),
+                    Err(messages) => {
+                        for message in messages {
+                            self.transition_error(node, route, edge, message);
+                        }
+                        self.fail();
+                        continue;
                     }
-                    self.fail();
-                    continue;
-                }
+                },
             };
+            published.insert(edge.transition, version);
             let target_route = self.target_route(edge, route);
-            let id = self.arrive(index, edge, target_route, set);
+            let from = (index, version);
+            let id = self.arrive(from, edge, target_route, world.joins);
             let name = &**definition.graph.name(edge.to);
             if Definition::is_command(name) {
                 commands.push((edge.to, target_route));
@@ -203,25 +211,38 @@ impl Conductor {
         self.state.routes.len() - 1
     }
 
-    /// Brings the branch that ends in entry `index` to the target of `edge`.
-    fn arrive(&mut self, index: usize, edge: &Edge, route: usize, set: Dict) -> u64 {
-        let entry = &self.state.entries[&index];
-        let inbound_route = entry.route;
-        let mut version = entry.version;
-        if !set.is_empty() {
-            let id = self.state.contexts.next_id();
-            self.record(Piece::Version {
-                id,
-                parent: Some(version),
-                set: Arc::new(set),
-            });
-            version = id;
+    /// The variables of an entry with those in `set` set.
+    fn change(&mut self, index: usize, set: Dict) -> VersionId {
+        let version = self.state.entries[&index].version;
+        if set.is_empty() {
+            return version;
         }
+        let id = self.state.contexts.next_id();
+        self.record(Piece::Version {
+            id,
+            parent: Some(version),
+            set: Arc::new(set),
+        });
+        id
+    }
+
+    /// Brings a branch, which is an entry and the variables after it, to the target of `edge`.
+    fn arrive(
+        &mut self,
+        (index, version): (usize, VersionId),
+        edge: &Edge,
+        route: usize,
+        joins: Joins,
+    ) -> u64 {
+        let inbound_route = self.state.entries[&index].route;
         let ready = self.inbound(edge.to, inbound_route) == Inbound::Satisfied;
         let prev = (edge.back_id.clone(), index);
         match self.state.staged(edge.to, route) {
             Some((id, _)) => {
-                let version = self.merge_branch(id, version);
+                let version = match joins {
+                    Joins::ByChange => self.merge_branch(id, version),
+                    Joins::ByBranch => self.lay_over(id, version),
+                };
                 self.record(Piece::Arrived {
                     staged: id,
                     version,
@@ -232,7 +253,10 @@ impl Conductor {
             }
             None => {
                 let id = self.state.next_staged;
-                let earlier = self.joined_before_rerun(edge.to, route);
+                let earlier = match joins {
+                    Joins::ByChange => self.joined_before_rerun(edge.to, route),
+                    Joins::ByBranch => None,
+                };
                 let version = earlier.map_or(version, |into| self.merge(into, version));
                 self.record(Piece::Staged(StagedPiece {
                     staged: id,
@@ -264,6 +288,22 @@ impl Conductor {
         let version = self.merge_known(into, from, &mut known);
         if let Some(staged) = self.state.staged.get_mut(&id) {
             staged.known = known;
+        }
+        version
+    }
+
+    /// The variables of a staged task with all that was ever set on the branch that ends in `from`
+    /// on top.
+    fn lay_over(&mut self, id: u64, from: u64) -> u64 {
+        let mut version = self.state.staged[&id].version;
+        for set in self.state.contexts.set_on_the_way(from) {
+            let next = self.state.contexts.next_id();
+            self.record(Piece::Version {
+                id: next,
+                parent: Some(version),
+                set: Arc::new(set),
+            });
+            version = next;
         }
         version
     }

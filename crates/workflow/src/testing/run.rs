@@ -62,6 +62,7 @@ pub fn run(
     let world = World {
         expressions,
         host: &host,
+        joins: crate::Joins::default(),
     };
     let mut run = Run {
         conductor: Conductor::start(definition, &case.inputs, &case.context, world),

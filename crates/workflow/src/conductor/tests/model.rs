@@ -171,6 +171,7 @@ fn a_restored_run_ends_like_an_undisturbed_one() {
     let world = World {
         expressions: &expressions,
         host: &Nowhere,
+        joins: crate::Joins::default(),
     };
     for seed in 0..300 {
         let text = workflow(&mut Numbers(seed));
@@ -186,6 +187,7 @@ fn a_paused_or_canceled_run_comes_to_an_end() {
     let world = World {
         expressions: &expressions,
         host: &Nowhere,
+        joins: crate::Joins::default(),
     };
     for seed in 0..300 {
         let text = workflow(&mut Numbers(seed));
