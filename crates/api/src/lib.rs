@@ -10,6 +10,7 @@ mod caller;
 mod changes;
 mod chat_results;
 mod configs;
+mod decisions;
 mod definitions;
 mod endpoint;
 mod error;

@@ -17,6 +17,7 @@ pub(crate) fn core() -> Vec<Endpoint> {
     [
         crate::executions::endpoints(),
         crate::execution_views::endpoints(),
+        crate::decisions::endpoints(),
         crate::actions::endpoints(),
         crate::rules::endpoints(),
         crate::events::endpoints(),

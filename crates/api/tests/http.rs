@@ -26,7 +26,7 @@ struct World {
     _dir: tempfile::TempDir,
 }
 
-const PACK: [(&str, &str); 5] = [
+const PACK: [(&str, &str); 7] = [
     ("pack.yaml", "name: p\nref: p\nversion: 1.0.0\n"),
     (
         "actions/noop.yaml",
@@ -35,6 +35,14 @@ const PACK: [(&str, &str); 5] = [
     (
         "actions/secret.yaml",
         "name: secret\nrunner_type: noop\nparameters:\n  password: {type: string, secret: true}\n  n: {type: integer}\n",
+    ),
+    (
+        "actions/held.yaml",
+        "name: held\nrunner_type: orquesta\nentry_point: workflows/held.yaml\nenabled: true\n",
+    ),
+    (
+        "actions/workflows/held.yaml",
+        "version: 1.0\ntasks:\n  a:\n    action: p.unknown\n    on_failure: hold\n",
     ),
     (
         "triggers/event.yaml",
@@ -133,7 +141,7 @@ impl World {
         let world = world().await;
         let (status, counts) = world.send("POST", "/api/v1/packs/register", "").await;
         assert_eq!(status, StatusCode::OK, "{counts:?}");
-        assert_eq!(counts.get("actions").unwrap().as_int(), Some(2));
+        assert_eq!(counts.get("actions").unwrap().as_int(), Some(3));
         let finding = &counts.get("findings").unwrap().as_list().unwrap()[0];
         assert_eq!(
             finding.get("file").unwrap().as_str(),
@@ -508,4 +516,91 @@ async fn answers_are_as_the_description_says() {
         assert_eq!(status, StatusCode::NOT_FOUND);
         assert!(document["paths"][path]["get"]["responses"]["404"].is_object());
     }
+}
+
+#[tokio::test]
+async fn failed_tasks_wait_for_decisions() {
+    let world = World::registered().await;
+    let body = r#"{"action":"p.held"}"#;
+    let (_, made) = world.send("POST", "/v1/executions", body).await;
+    let path = format!(
+        "/v1/executions/{}",
+        made.get("id").unwrap().as_str().unwrap()
+    );
+    let reaches = async |wanted: &str| {
+        for _ in 0..10_000 {
+            let (_, shown) = world.send("GET", &path, "").await;
+            if shown.get("status").unwrap().as_str() == Some(wanted) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("the workflow never becomes {wanted}");
+    };
+    reaches("paused").await;
+    let decisions = format!("{path}/decisions");
+    let (status, held) = world.send("GET", &decisions, "").await;
+    assert_eq!(status, StatusCode::OK, "{held:?}");
+    let [task] = held.as_list().unwrap() else {
+        panic!("{held:?}");
+    };
+    assert_eq!(task.get("task").unwrap().as_str(), Some("a"));
+    for (body, text) in [
+        (r#"{"decision":"skip"}"#, "'task'"),
+        (r#"{"task":"a","decision":"wait"}"#, "is not one of"),
+        (
+            r#"{"task":"a","decision":"result"}"#,
+            "'result' must be given",
+        ),
+        (
+            r#"{"task":"a","decision":"skip","result":1}"#,
+            "and only with it",
+        ),
+        (r#"{"task":"a","decision":"skip","route":-1}"#, "route"),
+        (
+            r#"{"task":"b","decision":"skip"}"#,
+            "task `b` on route 0 does not wait",
+        ),
+    ] {
+        let (status, refused) = world.send("POST", &decisions, body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+        let fault = refused.get("faultstring").unwrap().as_str().unwrap();
+        assert!(fault.contains(text), "{body}: {fault}");
+    }
+    let body = r#"{"task":"a","decision":"skip"}"#;
+    let (status, after) = world.send("POST", &decisions, body).await;
+    assert_eq!(status, StatusCode::OK, "{after:?}");
+    reaches("succeeded").await;
+    let (_, held) = world.send("GET", &decisions, "").await;
+    assert_eq!(held, Value::empty_list());
+    let (status, _) = world.send("POST", &decisions, body).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "decided after the end");
+}
+
+#[tokio::test]
+async fn inspection_knows_the_registered_actions() {
+    let world = World::registered().await;
+    let text = "version: 1.0\ntasks:\n  a:\n    action: p.secrt\n    input: {x: <% ctx().st2.user %>}\n  b:\n    action: p.secret\n    timeout: 5\n    input: {m: 1}\n";
+    let request = Request::builder()
+        .method("POST")
+        .uri("/v1/workflows/inspect")
+        .header("content-type", "text/plain")
+        .header("x-auth-token", &world.token)
+        .body(Body::from(text))
+        .unwrap();
+    let (status, findings) = world.answer(request).await;
+    assert_eq!(status, StatusCode::OK);
+    let messages: Vec<&str> = findings
+        .as_list()
+        .unwrap()
+        .iter()
+        .map(|finding| finding.get("message").unwrap().as_str().unwrap())
+        .collect();
+    assert_eq!(
+        messages,
+        [
+            "The action \"p.secrt\" is not registered in the database.",
+            "Action \"p.secret\" has unexpected input \"m\".",
+        ]
+    );
 }

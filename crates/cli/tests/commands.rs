@@ -131,6 +131,14 @@ fn answer(method: &Method, path: &str, headers: &HeaderMap, asked: &[String]) ->
         ("GET", "/api/v1/executions/65a100000000000000000001/children") => {
             json(200, format!("[{}]", with_status(TASK, "succeeded")))
         }
+        ("GET", "/api/v1/executions/65a100000000000000000001/decisions") => json(
+            200,
+            r#"[{"task": "deploy", "route": 0, "status": "failed", "since": "2026-03-14T09:26:53Z",
+                 "execution_id": "65a100000000000000000002"}]"#,
+        ),
+        ("POST", "/api/v1/executions/65a100000000000000000001/decisions") => {
+            json(200, with_status(WORKFLOW, "running"))
+        }
         ("GET", "/stream/v1/stream") => events(workflow_events()),
         ("GET", "/stream/v1/executions/65a100000000000000000002/output") => events(OUTPUT),
         ("GET", "/api/v1/actions/views/parameters/shop.deploy") => json(
@@ -571,4 +579,46 @@ async fn completions_know_all_commands() {
         let script = server.run(&format!("completion {shell}"), &[]).await;
         assert!(script.contains("trigger-instance"), "{shell}");
     }
+}
+
+#[tokio::test]
+async fn held_tasks_are_listed_and_decided_about() {
+    let server = Server::start().await;
+    let id = "65a100000000000000000001";
+    server
+        .check(
+            &format!("execution held {id}"),
+            expect![[r#"
+            TASK    ROUTE  STATUS  SINCE                EXECUTION
+            deploy  0      failed  2026-03-14 09:26:53  65a100000000000000000002
+            -- 0
+        "#]],
+        )
+        .await;
+    server
+        .check(
+            &format!("execution decide {id} deploy result {{\"version\":2}} --route 1"),
+            expect![[r#"
+                65a100000000000000000001 is running
+                -- 0
+            "#]],
+        )
+        .await;
+    let asked = server.asked();
+    assert!(
+        asked
+            .last()
+            .unwrap()
+            .ends_with(r#"{"task":"deploy","route":1,"decision":"result","result":{"version":2}}"#),
+        "{asked:?}"
+    );
+    server
+        .check(
+            &format!("execution decide {id} deploy skip now"),
+            expect![[r#"
+                -- 2
+                error: `skip` takes no result
+            "#]],
+        )
+        .await;
 }

@@ -193,6 +193,42 @@ impl Client {
         Ok(Execution::new(self.post(&path, &query, &body).await?))
     }
 
+    /// The failed tasks of a workflow that wait for a decision.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::execution`]; [`Error::Refused`] also when it is no workflow.
+    pub async fn held_tasks(&self, id: &str) -> Result<Vec<Value>, Error> {
+        let value = self
+            .get(&["executions", id, "decisions"], &Query::new())
+            .await?;
+        Ok(value.as_list().unwrap_or_default().to_vec())
+    }
+
+    /// Decides about a failed task that waits. `decision` is `retry`, `skip`, `abort` or `result`,
+    /// the last one with what the task shall have returned.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] when the task does not wait, or the decision makes no sense.
+    pub async fn decide(
+        &self,
+        id: &str,
+        task: &str,
+        route: u64,
+        decision: &str,
+        result: Option<&Value>,
+    ) -> Result<Execution, Error> {
+        let mut body = dict! { "task" => task, "route" => route, "decision" => decision };
+        if let (Value::Dict(body), Some(result)) = (&mut body, result) {
+            std::sync::Arc::make_mut(body).insert("result", result.clone());
+        }
+        let path = ["executions", id, "decisions"];
+        Ok(Execution::new(
+            self.post(&path, &Query::new(), &body).await?,
+        ))
+    }
+
     /// What an execution printed so far.
     ///
     /// # Errors

@@ -57,7 +57,7 @@ use squall_store::{Command, CommitError, Store, Transaction};
 use squall_value::{Str, Value};
 
 pub use catalog::{Action, Catalog, Nature, Trigger, TriggerType};
-pub use conduct::ControlError;
+pub use conduct::{ControlError, HeldTask};
 pub use config::ConfigError;
 pub use control::Error as ControlFailure;
 pub use datastore::Datastore;
@@ -72,7 +72,7 @@ pub use request::{Ask, Error as RequestError};
 pub use rights::{EverybodyMay, PUBLISHER, Rights};
 pub use settings::{Retention, Settings};
 pub use spawn::{Spawn, TokioSpawn, Work};
-pub use squall_workflow::Joins;
+pub use squall_workflow::{Decision, Joins};
 pub use vault::{Vault, mask_sealed};
 
 /// Makes the token with which an action may call the API on its asker's behalf.

@@ -487,11 +487,16 @@ output: [{said: <% ctx().said %>}]
         assert_eq!(world.status(id), Status::Paused);
         let world = world.restarted();
         world.steps.settle();
-        let decided = world.engine.decide(id, "a", 0, decision);
+        let held = world.steps.drive(world.engine.held_tasks(id)).unwrap();
+        let [task] = &held[..] else {
+            panic!("{held:?}");
+        };
+        assert_eq!((&*task.task, task.route), ("a", 0));
+        let decided = world.engine.decide(id, "a", 0, decision, "ann");
         world.steps.drive(decided).unwrap();
         world.steps.settle();
         let (status, result) = (world.status(id), world.result(id));
-        let twice = world.engine.decide(id, "a", 0, Decision::Skip);
+        let twice = world.engine.decide(id, "a", 0, Decision::Skip, "ann");
         (status, result, world.steps.drive(twice).is_err())
     };
     let (status, result, refused) = decide(Decision::Result(dict! { "x" => 1 }));

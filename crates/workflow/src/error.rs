@@ -86,7 +86,7 @@ pub enum Refusal {
         kind: Str,
     },
     /// A decision was given for a task that waits for none.
-    #[error("task `{task}` on route {route} is not held")]
+    #[error("task `{task}` on route {route} does not wait for a decision")]
     NotHeld {
         /// The task.
         task: Str,

@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use squall_client::{Client, ExecutionQuery, RunAgain, Wish};
 use squall_value::{Dict, Value, python};
 
+use super::decide::{self, Decide};
 use super::list::{self, ListOptions};
 use super::{DONE, Invocation, progress, run};
 use crate::failure::{FAILED, usage};
@@ -71,6 +72,19 @@ Examples:
   squall execution re-run last
   squall execution re-run 65a14b2135b6ad228a105f2d hosts=web03 --tail")]
     ReRun(ReRun),
+    /// List the failed tasks of a workflow that wait for a decision (`on_failure: hold`)
+    #[command(after_help = "Example:\n  squall execution held last")]
+    Held {
+        /// Id, or `last`
+        #[arg(value_name = "ID", default_value = "last")]
+        id: String,
+    },
+    /// Decide about a failed task that waits: retry, skip, result or abort
+    #[command(after_help = "\
+Examples:
+  squall execution decide 65a14b2135b6ad228a105f2d deploy retry
+  squall execution decide last deploy result '{\"version\": \"1.4.2\"}'")]
+    Decide(Decide),
 }
 
 /// List executions.
@@ -174,6 +188,8 @@ impl Execution {
                 status(invocation, &execution)
             }
             Execution::ReRun(again) => again.carry_out(invocation).await,
+            Execution::Held { id } => decide::held(invocation, id).await,
+            Execution::Decide(decide) => decide.carry_out(invocation).await,
         }
     }
 }
@@ -263,7 +279,7 @@ async fn find(client: &Client, id: &str) -> Result<squall_client::Execution> {
     Ok(client.execution(&id).await?)
 }
 
-async fn full_id(client: &Client, id: String) -> Result<String> {
+pub(crate) async fn full_id(client: &Client, id: String) -> Result<String> {
     if id != LAST {
         return Ok(id);
     }
@@ -391,7 +407,10 @@ pub(crate) fn print(invocation: &mut Invocation, tree: &Tree) -> Result<()> {
     Ok(())
 }
 
-fn status(invocation: &mut Invocation, execution: &squall_client::Execution) -> Result<u8> {
+pub(crate) fn status(
+    invocation: &mut Invocation,
+    execution: &squall_client::Execution,
+) -> Result<u8> {
     let console = &mut invocation.console;
     if console.format == Format::Text {
         let text = format!("{} is {}", execution.id(), execution.status());

@@ -3,6 +3,7 @@
 mod action;
 mod completion;
 mod context;
+mod decide;
 mod enforcement;
 mod execution;
 mod expr;

@@ -1,16 +1,15 @@
-//! Workflows that go on: failed tasks that run again, and held ones that are decided about.
+//! Workflows that go on: failed tasks that run again.
 
 use std::sync::Arc;
 
 use squall_model::{Execution, ExecutionId, Origin};
 use squall_store::Command;
 use squall_value::{Str, Value, dict};
-use squall_workflow::{Conductor, Decision, RerunRequest};
-use tokio::sync::oneshot;
+use squall_workflow::{Conductor, RerunRequest};
 
+use super::ControlError;
 use super::children::Note;
 use super::live::Loaded;
-use super::{ControlError, Inbound, Verdict};
 use crate::Engine;
 use crate::control::Error;
 use crate::plan::Plan;
@@ -107,43 +106,6 @@ impl Engine {
         ask.notify = request.notify.clone();
         ask.tags = request.tags.clone();
         ask
-    }
-
-    /// Decides about a failed task that waits (`on_failure: hold`). Returns once the decision is
-    /// durable.
-    ///
-    /// # Errors
-    ///
-    /// [`ControlError::Refused`] when the task does not wait for a decision or the workflow has
-    /// ended, [`ControlError::Unavailable`] when the store failed.
-    pub async fn decide(
-        self: &Arc<Engine>,
-        id: ExecutionId,
-        task: &str,
-        route: usize,
-        decision: Decision,
-    ) -> Result<Arc<Execution>, ControlError> {
-        let (reply, answer) = oneshot::channel();
-        let verdict = Verdict {
-            task: Str::from(task),
-            route,
-            decision,
-        };
-        self.deliver(id, Inbound::Decide(verdict, reply));
-        let gone = |_| ControlError::Unavailable("the server is stopping".to_owned());
-        answer.await.map_err(gone)?
-    }
-
-    /// Tells the conductor a decision.
-    pub(super) fn take_decision(
-        self: &Arc<Engine>,
-        loaded: &mut Loaded,
-        verdict: Verdict,
-    ) -> Result<(), ControlError> {
-        self.with_world(loaded, |conductor, world| {
-            conductor.decide(&verdict.task, verdict.route, verdict.decision, world)
-        })
-        .map_err(|refusal| ControlError::Refused(refusal.to_string()))
     }
 }
 

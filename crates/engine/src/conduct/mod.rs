@@ -9,6 +9,7 @@
 
 mod again;
 mod children;
+mod hold;
 mod live;
 mod load;
 mod tasks;
@@ -25,6 +26,8 @@ use squall_workflow::Definition;
 use tokio::sync::oneshot;
 
 use crate::Engine;
+pub use hold::HeldTask;
+use hold::Verdict;
 use live::Live;
 
 /// How a task's execution ended.
@@ -44,14 +47,6 @@ pub(crate) enum Control {
     Cancel,
     Pause,
     Resume,
-}
-
-/// What somebody decided about a failed task.
-#[derive(Debug)]
-pub(crate) struct Verdict {
-    task: Str,
-    route: usize,
-    decision: squall_workflow::Decision,
 }
 
 /// Why a workflow does not do what it was asked.

@@ -20,6 +20,31 @@ pub enum Decision {
     Abort,
 }
 
+impl Decision {
+    /// Its name, as people give it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Decision::Retry => "retry",
+            Decision::Skip => "skip",
+            Decision::Result(_) => "result",
+            Decision::Abort => "abort",
+        }
+    }
+
+    /// The decision of that name; `result` is what `result` takes, and what the others do not have.
+    #[must_use]
+    pub fn parse(name: &str, result: Option<Value>) -> Option<Decision> {
+        match (name, result) {
+            ("retry", None) => Some(Decision::Retry),
+            ("skip", None) => Some(Decision::Skip),
+            ("abort", None) => Some(Decision::Abort),
+            ("result", Some(result)) => Some(Decision::Result(result)),
+            _ => None,
+        }
+    }
+}
+
 impl Conductor {
     /// The entry has failed and waits from now on.
     pub(super) fn hold(&mut self, index: usize, result: Value, status: Status) {
