@@ -43,8 +43,8 @@ fn shown(held: &HeldTask) -> Value {
     }
 }
 
-async fn list(Extract(api): State, _: Caller, Path(id): Path<String>) -> Result<Json> {
-    let execution = workflow(executions::find(&api, &id).await?)?;
+async fn list(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
+    let execution = workflow(executions::find(&api, &caller, &id).await?)?;
     let held = api.engine.held_tasks(execution.id()).await?;
     Ok(Json(held.iter().map(shown).collect()))
 }
@@ -57,7 +57,7 @@ async fn decide(
     sent: Sent,
 ) -> Result<Json> {
     let secrets = params::secrets(&params, &caller)?;
-    let execution = workflow(executions::find(&api, &id).await?)?;
+    let execution = workflow(executions::find(&api, &caller, &id).await?)?;
     let wish = Wish::read(sent.object()?)?;
     let id = execution.id();
     let after = api
