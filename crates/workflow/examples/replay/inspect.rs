@@ -87,6 +87,8 @@ fn lines(errors: &Value) -> Vec<String> {
             let message = match &**category {
                 // The tails come from the parsers of Python's libraries.
                 "expressions" => String::new(),
+                // The reference engine garbles other letters than those of ASCII in these.
+                "syntax" => part("message").chars().filter(char::is_ascii).collect(),
                 _ => part("message"),
             };
             lines.push(format!(
