@@ -8,6 +8,9 @@ use crate::{Str, Value};
 
 type Entries = IndexMap<Str, Value, foldhash::fast::RandomState>;
 
+/// Up to so many entries, a look at each is quicker than a hash: most keys differ in length.
+const SCANNED_MAX: usize = 8;
+
 /// Text keys to values, in order of insertion. Setting a key again keeps its place.
 #[derive(Clone, Default)]
 pub struct Dict {
@@ -37,7 +40,12 @@ impl Dict {
     /// The value of `key`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.entries.get(key)
+        if self.entries.len() > SCANNED_MAX {
+            return self.entries.get(key);
+        }
+        let mut entries = self.entries.iter();
+        let found = entries.find(|(known, _)| known.len() == key.len() && ***known == *key);
+        found.map(|(_, value)| value)
     }
 
     /// The value of `key`, to change it.

@@ -67,7 +67,6 @@ type TestCall = (&'static Test, Vec<Val>, Vec<(Str, Val)>);
 
 /// What happens to each element.
 pub(super) enum Stage {
-    Pass,
     Select {
         getter: Option<Getter>,
         test: Option<TestCall>,
@@ -86,7 +85,8 @@ enum Walk {
 struct Lazy {
     plan: Option<Plan>,
     walk: Walk,
-    stage: Stage,
+    /// What happens to each element, one after the other.
+    stages: Vec<Stage>,
 }
 
 impl Iter {
@@ -103,7 +103,7 @@ impl Iter {
             state: RefCell::new(State::Lazy(Box::new(Lazy {
                 plan: Some(plan),
                 walk: Walk::Items(VecDeque::new()),
-                stage: Stage::Pass,
+                stages: Vec::new(),
             }))),
         }
     }
@@ -134,6 +134,45 @@ impl Iter {
     }
 }
 
+impl Walk {
+    fn next(&mut self, engine: &Engine<'_>) -> Res<Option<Element>> {
+        match self {
+            Walk::List(list, at) if *at < list.len() => {
+                *at += 1;
+                Ok(Some(Element::At(Rc::clone(list), *at - 1)))
+            }
+            Walk::List(..) => Ok(None),
+            Walk::Iter(iter) => iter.next_element(engine),
+            Walk::Items(items) => Ok(items.pop_front().map(Element::Value)),
+        }
+    }
+}
+
+impl Stage {
+    /// What becomes of an element; nothing when it is left out.
+    fn apply(&self, engine: &Engine<'_>, element: Element) -> Res<Option<Element>> {
+        Ok(match self {
+            Stage::Select {
+                getter,
+                test,
+                keeps,
+            } => {
+                let tested = match getter {
+                    Some(getter) => getter.of(engine, &element)?,
+                    None => element.peek(),
+                };
+                let is_kept = is_chosen(engine, tested, test.as_ref())? == *keeps;
+                is_kept.then_some(element)
+            }
+            Stage::Attribute(getter) => Some(Element::Value(getter.of(engine, &element)?)),
+            Stage::Filter(filter, rest, keywords) => {
+                let args = arguments(element.value(), rest, keywords);
+                Some(Element::Value(engine.apply(filter, args)?))
+            }
+        })
+    }
+}
+
 impl Lazy {
     fn start(&mut self, engine: &Engine<'_>) -> Res<()> {
         match self.plan.take() {
@@ -150,12 +189,30 @@ impl Lazy {
                 if !ops::truth(&source)? {
                     return Ok(());
                 }
-                self.stage = prepare(engine, arguments)?;
-                self.walk = match source {
-                    Val::List(list) => Walk::List(list, 0),
-                    Val::Iter(iter) => Walk::Iter(iter),
-                    other => Walk::Items(lookup::elements(&other, engine)?.into()),
-                };
+                let stage = prepare(engine, arguments)?;
+                match source {
+                    Val::List(list) => self.walk = Walk::List(list, 0),
+                    Val::Iter(iter) => match Rc::try_unwrap(iter) {
+                        Ok(iter) => self.take_over(&iter, engine)?,
+                        Err(iter) => self.walk = Walk::Iter(iter),
+                    },
+                    other => self.walk = Walk::Items(lookup::elements(&other, engine)?.into()),
+                }
+                self.stages.push(stage);
+            }
+        }
+        Ok(())
+    }
+
+    /// Does the work of a generator that nobody else has: a chain of filters is one loop.
+    fn take_over(&mut self, source: &Iter, engine: &Engine<'_>) -> Res<()> {
+        match source.state.replace(State::Ready(VecDeque::new())) {
+            State::Ready(items) => self.walk = Walk::Items(items),
+            State::Lazy(mut source) => {
+                let started = engine.nested(|| source.start(engine));
+                self.walk = std::mem::replace(&mut source.walk, Walk::Items(VecDeque::new()));
+                self.stages = std::mem::take(&mut source.stages);
+                started?;
             }
         }
         Ok(())
@@ -163,47 +220,21 @@ impl Lazy {
 
     fn next(&mut self, engine: &Engine<'_>) -> Res<Option<Element>> {
         self.start(engine)?;
-        loop {
-            let element = match &mut self.walk {
-                Walk::List(list, at) if *at < list.len() => {
-                    *at += 1;
-                    Element::At(Rc::clone(list), *at - 1)
-                }
-                Walk::List(..) => return Ok(None),
-                Walk::Iter(iter) => match iter.next_element(engine)? {
-                    Some(element) => element,
-                    None => return Ok(None),
-                },
-                Walk::Items(items) => match items.pop_front() {
-                    Some(item) => Element::Value(item),
-                    None => return Ok(None),
-                },
-            };
+        while let Some(element) = self.walk.next(engine)? {
             engine.step()?;
-            match &self.stage {
-                Stage::Pass => return Ok(Some(element)),
-                Stage::Select {
-                    getter,
-                    test,
-                    keeps,
-                } => {
-                    let tested = match getter {
-                        Some(getter) => getter.of(engine, &element)?,
-                        None => element.peek(),
-                    };
-                    if is_chosen(engine, tested, test.as_ref())? == *keeps {
-                        return Ok(Some(element));
-                    }
-                }
-                Stage::Attribute(getter) => {
-                    return Ok(Some(Element::Value(getter.of(engine, &element)?)));
-                }
-                Stage::Filter(filter, rest, keywords) => {
-                    let args = arguments(element.value(), rest, keywords);
-                    return Ok(Some(Element::Value(engine.apply(filter, args)?)));
-                }
+            engine.budget.step(self.stages.len())?;
+            let mut element = Some(element);
+            for stage in &self.stages {
+                element = match element {
+                    Some(element) => stage.apply(engine, element)?,
+                    None => break,
+                };
+            }
+            if element.is_some() {
+                return Ok(element);
             }
         }
+        Ok(None)
     }
 
     /// All values that it holds.
@@ -213,17 +244,20 @@ impl Lazy {
             held.extend(rest);
             held.extend(keywords.into_iter().map(|(_, value)| value));
         };
-        match std::mem::replace(&mut self.stage, Stage::Pass) {
-            Stage::Pass => {}
-            Stage::Select { getter, test, .. } => {
-                if let Some((_, rest, keywords)) = test {
-                    hold_rest(rest, keywords);
+        let mut getters = Vec::new();
+        for stage in std::mem::take(&mut self.stages) {
+            match stage {
+                Stage::Select { getter, test, .. } => {
+                    if let Some((_, rest, keywords)) = test {
+                        hold_rest(rest, keywords);
+                    }
+                    getters.extend(getter);
                 }
-                held.extend(getter.into_iter().flat_map(Getter::into_values));
+                Stage::Attribute(getter) => getters.push(getter),
+                Stage::Filter(_, rest, keywords) => hold_rest(rest, keywords),
             }
-            Stage::Attribute(getter) => held.extend(getter.into_values()),
-            Stage::Filter(_, rest, keywords) => hold_rest(rest, keywords),
         }
+        held.extend(getters.into_iter().flat_map(Getter::into_values));
         match self.plan.take() {
             None => {}
             Some(Plan::Whole(_, arguments)) => held.extend(arguments.into_values()),
