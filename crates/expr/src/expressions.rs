@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use squall_value::{Dict, Str, Value, json};
+use squall_value::{Dict, Str, Value, json, orjson};
 
 use crate::cache::Cache;
 use crate::jinja::{self, Engine, Environment, Outside, Template, Val};
@@ -520,8 +520,8 @@ impl Expressions {
             let value = if rendered == text {
                 value.clone()
             } else if is_container {
-                json::read(&rendered).map_err(|error| {
-                    Error::new("JSONDecodeError", Kind::Value, error.to_string())
+                orjson::read(&rendered).map_err(|error| {
+                    Error::new("JSONDecodeError", Kind::Value, orjson::message(&error))
                 })?
             } else {
                 Value::from(rendered)

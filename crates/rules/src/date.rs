@@ -51,13 +51,79 @@ pub(crate) fn parse(text: &str, now: Timestamp) -> Result<Timestamp, Error> {
             text.len()
         )));
     }
+    let rewritten = spelled_out(text);
     Parser {
         text,
-        tokens: tokens(text),
+        tokens: tokens(rewritten.as_deref().unwrap_or(text)),
         next: 0,
         parts: Parts::default(),
     }
     .run(now)
+}
+
+/// The rarer forms of ISO 8601 in the common one: weeks (`2024-W24-6`), days of the year
+/// (`2024-167`), and times that are an hour alone (`2024-06-15T12`).
+fn spelled_out(text: &str) -> Option<String> {
+    let year = text.get(..4)?;
+    if !year.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let (date, rest) = match week_or_ordinal(year.parse().ok()?, &text[4..]) {
+        Some((date, rest)) => (date.to_string(), rest),
+        None => {
+            let date = text.get(..10)?;
+            date.parse::<Date>().ok()?;
+            (date.to_owned(), &text[10..])
+        }
+    };
+    let is_hour = rest.starts_with(['T', ' '])
+        && leading_digits(&rest[1..]) == 2
+        && (rest.len() == 3 || rest[3..].starts_with(['Z', '+', '-']));
+    Some(match is_hour {
+        true => format!("{date}{}:00{}", &rest[..3], &rest[3..]),
+        false => date + rest,
+    })
+}
+
+fn leading_digits(text: &str) -> usize {
+    text.bytes().take_while(u8::is_ascii_digit).count()
+}
+
+/// The date behind a year, and what follows it.
+fn week_or_ordinal(year: i16, text: &str) -> Option<(Date, &str)> {
+    let (text, has_dash) = match text.strip_prefix('-') {
+        Some(text) => (text, true),
+        None => (text, false),
+    };
+    let Some(text) = text.strip_prefix('W') else {
+        let day: i16 = text
+            .get(..3)
+            .filter(|_| leading_digits(text) == 3)?
+            .parse()
+            .ok()?;
+        let date = Date::new(year, 1, 1)
+            .ok()?
+            .with()
+            .day_of_year(day)
+            .build()
+            .ok()?;
+        return Some((date, &text[3..]));
+    };
+    let week: i8 = text
+        .get(..2)
+        .filter(|_| leading_digits(text) >= 2)?
+        .parse()
+        .ok()?;
+    let rest = &text[2..];
+    let of_day = match has_dash {
+        true => rest.strip_prefix('-'),
+        false => Some(rest),
+    };
+    let day = of_day.and_then(|rest| Some((rest.get(..1)?.parse::<i8>().ok()?, &rest[1..])));
+    let (day, rest) = day.unwrap_or((1, rest));
+    let weekday = jiff::civil::Weekday::from_monday_one_offset(day).ok()?;
+    let date = jiff::civil::ISOWeekDate::new(year, week, weekday).ok()?;
+    Some((date.date(), rest))
 }
 
 fn error(message: impl Into<String>) -> Error {

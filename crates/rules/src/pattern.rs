@@ -6,7 +6,7 @@
 //! it is rendered as plain text.
 
 use squall_expr::{Context, Error, Undefined};
-use squall_value::{Dict, Str, Value, json};
+use squall_value::{Dict, Str, Value, orjson};
 
 use crate::Surroundings;
 
@@ -61,7 +61,7 @@ impl Pattern {
         if let Some(complex) = complex {
             match render(complex) {
                 Ok(rendered) => {
-                    if let Ok(decoded) = json::read(&rendered) {
+                    if let Ok(decoded) = orjson::read(&rendered) {
                         return Ok(decoded);
                     }
                 }

@@ -7,7 +7,7 @@
 use num_traits::{FromPrimitive, ToPrimitive};
 use squall_expr::{Error, Kind};
 use squall_value::number::{self, IntError};
-use squall_value::{BigInt, Value, json, python};
+use squall_value::{BigInt, Value, orjson, python};
 
 use crate::literal;
 use crate::types::{Type, python_type};
@@ -68,7 +68,7 @@ fn container(value: &Value) -> Result<Value, Error> {
         return Ok(Value::Null);
     }
     match value.as_str() {
-        Some(text) => match json::read(text) {
+        Some(text) => match orjson::read(text) {
             Ok(decoded) => Ok(decoded),
             Err(_) => literal::read(text).map_err(from_literal),
         },

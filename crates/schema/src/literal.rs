@@ -575,7 +575,13 @@ impl Reader<'_> {
     fn named(&mut self) -> Result<char, Error> {
         let rest = self.rest.as_str();
         let end = rest.starts_with('{').then(|| rest.find('}')).flatten();
-        let found = end.and_then(|end| Some((end, unicode_names2::character(&rest[1..end])?)));
+        let found = end.and_then(|end| {
+            let name = &rest[1..end];
+            // The crate panics on a hyphen before anything else.
+            let is_name = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+            let character = is_name.then(|| unicode_names2::character(name)).flatten()?;
+            Some((end, character))
+        });
         let Some((end, character)) = found else {
             return Err(self.syntax(
                 "(unicode error) 'unicodeescape' codec can't decode bytes: unknown Unicode \

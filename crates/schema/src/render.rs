@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 use indexmap::map::Entry;
 use squall_expr::{Context, Expressions, Host, Kind, Undefined};
-use squall_value::{Dict, Str, Value, json, python};
+use squall_value::{Dict, Str, Value, json, orjson, python};
 
 use crate::parameter::{Parameters, has_marker};
 
@@ -219,7 +219,8 @@ struct Node {
 struct Graph<'a> {
     sources: &'a Sources<'a>,
     nodes: IndexMap<Str, Node>,
-    has_templates: bool,
+    /// The names with templates, in the order in which these were noted.
+    templates: Vec<usize>,
 }
 
 impl<'a> Graph<'a> {
@@ -227,7 +228,7 @@ impl<'a> Graph<'a> {
         Graph {
             sources,
             nodes: IndexMap::new(),
-            has_templates: false,
+            templates: Vec::new(),
         }
     }
 
@@ -238,7 +239,9 @@ impl<'a> Graph<'a> {
             let text = python::str(value);
             self.sources.expressions.undeclared_variables(&text)
         });
-        let node = self.nodes.entry(name.clone()).or_default();
+        let entry = self.nodes.entry(name.clone());
+        let index = entry.index();
+        let node = entry.or_default();
         let names = match names {
             Some(Ok(names)) => names,
             // Well-formed, but a filter is unknown or a limit was hit: rendering it will fail in
@@ -254,7 +257,7 @@ impl<'a> Graph<'a> {
             }
         };
         node.template = Some(value.clone());
-        self.has_templates = true;
+        self.templates.push(index);
         for needed in names {
             let index = match self.nodes.entry(Str::from(needed)) {
                 Entry::Occupied(entry) => entry.index(),
@@ -299,7 +302,7 @@ impl<'a> Graph<'a> {
 
     /// The value of every name.
     fn resolve(mut self) -> Result<Dict, Error> {
-        if !self.has_templates {
+        if self.templates.is_empty() {
             return Ok(self
                 .nodes
                 .into_iter()
@@ -373,10 +376,17 @@ impl<'a> Graph<'a> {
     fn order(&self) -> Result<Vec<usize>, Error> {
         let mut needed_by: Vec<Vec<usize>> = vec![Vec::new(); self.nodes.len()];
         let mut missing = Vec::with_capacity(self.nodes.len());
-        for (index, node) in self.nodes.values().enumerate() {
+        for node in self.nodes.values() {
             missing.push(node.needs.len());
-            for &needed in &node.needs {
-                needed_by[needed].push(index);
+        }
+        // Of several that wait for one name, the first noted comes first: it decides which of two
+        // failures is told.
+        let mut is_seen = vec![false; self.nodes.len()];
+        for &index in &self.templates {
+            if !std::mem::replace(&mut is_seen[index], true) {
+                for &needed in &self.nodes[index].needs {
+                    needed_by[needed].push(index);
+                }
             }
         }
         let mut order: Vec<usize> = (0..missing.len()).filter(|&i| missing[i] == 0).collect();
@@ -448,7 +458,7 @@ fn render(
         Value::String(text) => render(text).map(Value::from),
         container => {
             let text = keep_types(&json::write(container));
-            json::read(&render(&text)?).map_err(|error| error.to_string())
+            orjson::read(&render(&text)?).map_err(|error| orjson::message(&error))
         }
     }
 }

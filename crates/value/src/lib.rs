@@ -13,6 +13,7 @@
 mod dict;
 pub mod json;
 pub mod number;
+pub mod orjson;
 pub mod python;
 mod serde;
 

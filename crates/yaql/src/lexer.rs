@@ -247,7 +247,10 @@ fn decode_escape(rest: &str, out: &mut String) -> Option<usize> {
         }
         'N' if rest.starts_with("N{") => {
             let end = rest.find('}')?;
-            out.push(unicode_names2::character(&rest[2..end])?);
+            // The crate takes names loosely, and panics on a hyphen before anything else.
+            let name = &rest[2..end];
+            let is_name = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+            out.push(is_name.then(|| unicode_names2::character(name)).flatten()?);
             Some(end + 1)
         }
         _ => Some(0),

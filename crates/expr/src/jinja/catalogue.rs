@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use num_traits::ToPrimitive;
-use squall_value::{Str, Value, json as value_json};
+use squall_value::{Str, Value, json as value_json, orjson};
 use squall_yaql::{Flags, Regex};
 
 use super::eval::{Engine, Outside};
@@ -308,23 +308,15 @@ fn to_json_string(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
 }
 
 fn json_error(error: &value_json::Error) -> Box<Error> {
-    raised(
-        "JSONDecodeError",
-        Kind::Value,
-        format!(
-            "{}: line {} column {} (char {})",
-            error.reason, error.line, error.column, error.offset
-        ),
-    )
+    raised("JSONDecodeError", Kind::Value, orjson::message(error))
 }
 
 fn from_json_string(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     let source = engine.text(&args.required(0))?;
     engine.budget.bytes(source.len())?;
-    match value_json::read(&source) {
-        Ok(value) => Ok(Val::from(&value)),
-        Err(error) => Err(json_error(&error)),
-    }
+    orjson::read(&source)
+        .map(|value| Val::from(&value))
+        .map_err(|error| json_error(&error))
 }
 
 /// Orquesta's own `json`: a dictionary passes through, and `NaN` is read.
@@ -416,16 +408,7 @@ fn regex_error(error: squall_yaql::Error) -> Box<Error> {
 /// The text to match and the compiled pattern.
 fn regex_input(engine: &Engine<'_>, args: &mut Bound, flag_at: usize) -> Res<(Str, Arc<Regex>)> {
     let source = engine.text(&args.required(0))?;
-    let pattern = match args.required(1) {
-        Val::Str(pattern) | Val::Safe(pattern) => pattern,
-        Val::Key(lookup) => engine.key_text(&lookup)?,
-        Val::Undefined(missing) => return Err(missing.error()),
-        _ => {
-            return Err(type_error(
-                "first argument must be string or compiled pattern",
-            ));
-        }
-    };
+    let pattern = args.required(1);
     let flags = Flags {
         ignore_case: args
             .optional(flag_at)
@@ -433,6 +416,26 @@ fn regex_input(engine: &Engine<'_>, args: &mut Bound, flag_at: usize) -> Res<(St
         ..Flags::default()
     };
     engine.budget.step(source.len() / 16)?;
+    let pattern = match pattern {
+        Val::Str(pattern) | Val::Safe(pattern) => pattern,
+        Val::Key(lookup) => engine.key_text(&lookup)?,
+        Val::Undefined(missing) => return Err(missing.error()),
+        Val::Foreign(value) if matches!(&*value, squall_yaql::Value::Regex(_)) => {
+            return match &*value {
+                squall_yaql::Value::Regex(regex) if !flags.ignore_case => {
+                    Ok((source, Arc::clone(regex)))
+                }
+                _ => Err(value_error(
+                    "cannot process flags argument with a compiled pattern",
+                )),
+            };
+        }
+        _ => {
+            return Err(type_error(
+                "first argument must be string or compiled pattern",
+            ));
+        }
+    };
     let regex = Regex::cached(&pattern, flags).map_err(regex_error)?;
     Ok((source, regex))
 }

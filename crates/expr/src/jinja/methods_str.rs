@@ -637,18 +637,13 @@ fn encode(_: &Engine<'_>, mut args: Bound) -> Res<Val> {
     let bytes: Vec<u8> = match &*encoding.to_lowercase().replace('_', "-") {
         "utf-8" | "utf8" => whole.as_bytes().to_vec(),
         name @ ("ascii" | "us-ascii" | "latin-1" | "latin1" | "iso-8859-1") => {
-            let highest = if name.contains("ascii") { 0x7f } else { 0xff };
+            let (codec, highest) = match name.contains("ascii") {
+                true => ("ascii", 0x7f),
+                false => ("latin-1", 0xff),
+            };
             let byte = |c: char| u8::try_from(c as u32).ok().filter(|b| *b <= highest);
-            whole
-                .chars()
-                .map(byte)
-                .collect::<Option<Vec<u8>>>()
-                .ok_or_else(|| {
-                    value_error(format!(
-                        "'{encoding}' codec can't encode character: ordinal not in range({})",
-                        u32::from(highest) + 1
-                    ))
-                })?
+            let bytes = whole.chars().map(byte).collect::<Option<Vec<u8>>>();
+            bytes.ok_or_else(|| cannot_encode(&whole, codec, u32::from(highest)))?
         }
         _ => {
             return Err(super::raised(
@@ -659,6 +654,32 @@ fn encode(_: &Engine<'_>, mut args: Bound) -> Res<Val> {
         }
     };
     Ok(Val::Bytes(bytes.into()))
+}
+
+fn cannot_encode(whole: &str, codec: &str, highest: u32) -> Box<crate::Error> {
+    let is_bad = |c: &char| u32::from(*c) > highest;
+    let start = whole.chars().take_while(|c| !is_bad(c)).count();
+    let bad: Vec<char> = whole.chars().skip(start).take_while(is_bad).collect();
+    let what = match bad.as_slice() {
+        [one] => {
+            let code = u32::from(*one);
+            let escape = match code {
+                0..0x100 => format!("\\x{code:02x}"),
+                0x100..0x10000 => format!("\\u{code:04x}"),
+                _ => format!("\\U{code:08x}"),
+            };
+            format!("character '{escape}' in position {start}")
+        }
+        more => format!("characters in position {start}-{}", start + more.len() - 1),
+    };
+    super::raised(
+        "UnicodeEncodeError",
+        crate::Kind::Value,
+        format!(
+            "'{codec}' codec can't encode {what}: ordinal not in range({})",
+            highest + 1
+        ),
+    )
 }
 
 fn format(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {

@@ -102,7 +102,9 @@ pub(super) const ALL: &[Callable] = &[
                 | Val::Dict(_)
                 | Val::Range(_)
         );
-        Ok(Val::Bool(has_items))
+        // What is missing has no length, unless that is forgiven.
+        let is_forgiven = matches!(&value, Val::Undefined(missing) if missing.is_lenient);
+        Ok(Val::Bool(has_items || is_forgiven))
     }),
     plain("iterable", "test_iterable", |_, mut a| {
         let value = a.required(0);

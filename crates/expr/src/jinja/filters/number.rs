@@ -9,7 +9,7 @@ use crate::jinja::methods::index_argument;
 use crate::jinja::ops::{self, Number};
 use crate::jinja::registry::{Bound, Callable};
 use crate::jinja::value::Val;
-use crate::jinja::{Res, type_error};
+use crate::jinja::{Res, arithmetic_error, type_error, value_error};
 use squall_value::number::{parse_float, parse_int};
 
 pub(in crate::jinja) const ALL: &[Callable] = &[
@@ -76,10 +76,9 @@ fn int(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
         Val::Undefined(missing) => return Err(missing.error()),
         Val::Str(_) | Val::Safe(_) | Val::Key(_) => {
             let text = engine.text(&value)?;
-            // Only a text has a base.
-            let base = args
-                .optional(2)
-                .map_or(Ok(10), |base| index_argument(&base))?;
+            // Only a text has a base, and one that is none is as bad as a text that is no number.
+            let base = args.optional(2).unwrap_or(Val::Int(10));
+            let base = index_argument(&base).unwrap_or(1);
             let base = u32::try_from(base).unwrap_or(1);
             match parse_int(&text, base) {
                 Ok(number) => return Ok(Val::from(&number)),
@@ -116,6 +115,10 @@ fn round(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
         }
     };
     match &*method {
+        "common" if matches!(precision, Val::None) => match number {
+            Number::Float(number) => whole_float(number.round_ties_even()),
+            Number::Int(_) | Number::Big(_) => Ok(value),
+        },
         "common" => {
             let precision = index_argument(&precision)?.clamp(-400, 400);
             let precision = i32::try_from(precision).unwrap_or(0);
@@ -124,6 +127,15 @@ fn round(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
                 Number::Int(number) => round_int(BigInt::from(number), precision),
                 Number::Big(number) => round_int(number, precision),
             })
+        }
+        "ceil" | "floor" if !matches!(number, Number::Float(_)) && is_natural(&precision) => {
+            // Multiplied and divided as integers, so that nothing is lost on the way.
+            Ok(Val::Float(match number {
+                #[allow(clippy::cast_precision_loss)]
+                Number::Int(number) => number as f64,
+                Number::Big(number) => number.to_f64().unwrap_or(f64::INFINITY),
+                Number::Float(number) => number,
+            }))
         }
         "ceil" | "floor" => {
             let scale = match precision {
@@ -149,6 +161,20 @@ fn round(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
         }
         _ => Err(argument_error("method must be common, ceil or floor")),
     }
+}
+
+fn is_natural(precision: &Val) -> bool {
+    matches!(precision, Val::Int(0..)) || matches!(precision, Val::Bool(_))
+}
+
+/// A float without a fraction as an integer.
+fn whole_float(number: f64) -> Res<Val> {
+    if number.is_nan() {
+        return Err(value_error("cannot convert float NaN to integer"));
+    }
+    BigInt::from_f64(number).map(Val::big).ok_or_else(|| {
+        arithmetic_error("OverflowError", "cannot convert float infinity to integer")
+    })
 }
 
 /// Half to even, judged by the exact decimal value.

@@ -28,7 +28,7 @@ fn sorted_keys(value: &Val, depth: usize) -> Val {
                 .map(|item| sorted_keys(item, depth + 1))
                 .collect(),
         ),
-        Val::Tuple(tuple) => Val::tuple(
+        Val::Tuple(tuple) if !tuple.is_group => Val::tuple(
             tuple
                 .items
                 .iter()
@@ -91,7 +91,7 @@ fn format(value: &Val, indent: usize, allowance: usize, depth: usize, out: &mut 
             sequence(&list.to_vec(), (indent, allowance + 1, depth), out);
             out.push(']');
         }
-        Val::Tuple(tuple) => {
+        Val::Tuple(tuple) if !tuple.is_group => {
             out.push('(');
             let end = if tuple.items.len() == 1 { ",)" } else { ")" };
             sequence(&tuple.items, (indent, allowance + end.len(), depth), out);

@@ -504,9 +504,11 @@ fn reverse(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
         }
         Val::Undefined(missing) => Err(missing.error()),
         other => {
-            let Ok(mut items) = lookup::elements(other, engine) else {
-                return Err(argument_error("argument must be iterable"));
-            };
+            let items = lookup::elements(other, engine);
+            let mut items = items.map_err(|error| match error.kind {
+                crate::Kind::Type => argument_error("argument must be iterable"),
+                _ => error,
+            })?;
             items.reverse();
             Ok(match other {
                 Val::Iter(_) | Val::Set(_) => Val::list(items),
