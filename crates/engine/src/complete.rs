@@ -78,7 +78,7 @@ impl Engine {
             let id = execution.id();
             let Some(from) = end.from else { return };
             self.announce(&execution, &end.result, &mut plan);
-            self.retry(&execution, &mut plan);
+            self.retry(&execution, Vec::new(), &mut plan);
             plan.push(Command::UpdateExecution {
                 execution: Arc::clone(&execution),
                 from,

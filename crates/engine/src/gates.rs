@@ -60,6 +60,16 @@ impl Gates {
         admission
     }
 
+    /// Whether one of these has passed the gate and not ended.
+    pub(crate) fn is_passed_by_any(&self, key: &Str, ids: &[ExecutionId]) -> bool {
+        if ids.is_empty() {
+            return false;
+        }
+        let state = self.state.lock();
+        let gate = state.gates.get(key).map(|(gate, _)| gate);
+        gate.is_some_and(|gate| ids.iter().any(|id| gate.has_passed(*id)))
+    }
+
     /// Enters one that passed the gate before this server started.
     pub(crate) fn restore(&self, key: &Str, id: ExecutionId, limit: &Concurrency) {
         let mut state = self.state.lock();

@@ -110,6 +110,8 @@ pub(crate) struct Prepared {
     pub(crate) live: Dict,
     /// The context that templates see.
     pub(crate) context: Value,
+    /// The workflows above it, the nearest first.
+    pub(crate) ancestors: Vec<ExecutionId>,
 }
 
 // Parameters hold secrets, so neither prints them.
@@ -181,6 +183,7 @@ impl Engine {
             action: Arc::clone(action),
             live,
             context,
+            ancestors: Vec::new(),
         })
     }
 
@@ -417,6 +420,11 @@ impl Engine {
                 continue;
             };
             let key = crate::gates::key(policy, limit, &prepared.live);
+            // A workflow that waits for what is below it can't hold it back: it has passed for
+            // both.
+            if self.gates.is_passed_by_any(&key, &prepared.ancestors) {
+                continue;
+            }
             match self.gates.ask(&key, request.id, limit) {
                 squall_policy::Admission::Admitted => {}
                 squall_policy::Admission::Waiting(_) if limit.excess == Excess::Delay => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use squall_model::{Execution, Origin};
+use squall_model::{Execution, ExecutionId, Origin};
 use squall_policy::PolicyKind;
 use squall_value::{Dict, Value, dict};
 
@@ -12,10 +12,12 @@ use crate::request::{Ask, Placed};
 
 impl Engine {
     /// Adds the next attempt to the plan that records an end, if a policy asks for one. Where the
-    /// action is a task, the attempt takes its place in the workflow.
+    /// action is a task, the attempt takes its place in the workflow; `ancestors` are the workflows
+    /// above, the nearest first.
     pub(crate) fn retry(
         self: &Arc<Engine>,
         ended: &Arc<Execution>,
+        ancestors: Vec<ExecutionId>,
         plan: &mut Plan,
     ) -> Option<Placed> {
         let outcome = ended.state().outcome()?;
@@ -53,7 +55,10 @@ impl Engine {
         ask.tags.clone_from(&request.tags);
         ask.delay = Some(delay).filter(|delay| !delay.is_zero());
         match self.prepare(&catalog, &ask) {
-            Ok(prepared) => Some(self.place(ask, &Arc::new(prepared), self.env.now(), plan)),
+            Ok(mut prepared) => {
+                prepared.ancestors = ancestors;
+                Some(self.place(ask, &Arc::new(prepared), self.env.now(), plan))
+            }
             Err(error) => {
                 let id = ended.id();
                 tracing::warn!(%id, %error, "an execution could not be tried again");

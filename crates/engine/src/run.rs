@@ -240,10 +240,19 @@ impl Engine {
             Ok(Some(action)) => {
                 let live = self.vault.open(&execution.request.parameters);
                 let context = execution.request.context.clone();
+                let ancestors = match self.ancestors(execution).await {
+                    Ok(ancestors) => ancestors,
+                    Err(error) => {
+                        let id = execution.id();
+                        tracing::warn!(%id, %error, "what is above an execution could not be read");
+                        return None;
+                    }
+                };
                 Some(Arc::new(Prepared {
                     action,
                     live,
                     context,
+                    ancestors,
                 }))
             }
             Ok(None) => {

@@ -544,3 +544,116 @@ fn time_limits_hold_over_a_restart() {
         }
     }
 }
+
+const RECURSIVE: &str = "
+version: 1.0
+input: [n]
+tasks:
+  start:
+    action: core.noop
+    next: [{when: <% ctx(n) > 0 %>, do: between}]
+  between:
+    action: p.between
+    input: {n: <% ctx(n) %>}
+";
+
+const BETWEEN: &str = "
+version: 1.0
+input: [n]
+tasks:
+  below:
+    action: p.recursive
+    input: {n: <% ctx(n) - 1 %>}
+";
+
+/// Limits an action to one execution at a time.
+fn limit_to_one(world: &World, action: &str) {
+    let body = format!(
+        r#"{{"name": "one", "resource_ref": "{action}", "policy_type": "action.concurrency",
+            "parameters": {{"action": "delay", "threshold": 1}}}}"#
+    );
+    let change = Change::Put {
+        kind: DocumentKind::Policy,
+        key: "p.one".into(),
+        pack: Some("p".into()),
+        body: json::read(&body).unwrap(),
+        expires: None,
+        new: true,
+    };
+    let changed = world.steps.drive(world.engine.change(vec![change]));
+    changed.unwrap();
+}
+
+#[test]
+fn a_limited_workflow_never_waits_for_itself() {
+    let make = || {
+        let world = World::new(&[
+            ("p.recursive", RECURSIVE.to_owned()),
+            ("p.between", BETWEEN.to_owned()),
+        ]);
+        limit_to_one(&world, "p.recursive");
+        world
+    };
+    for disturbed_at in 0.. {
+        let world = make();
+        let ids = [1, 2].map(|_| world.ask("p.recursive", dict! { "n" => 2 }));
+        let has_steps = (0..disturbed_at).all(|_| world.steps.step());
+        let world = world.restarted();
+        world.steps.settle();
+        assert_eq!(world.unfinished(), [""; 0], "at step {disturbed_at}");
+        for id in ids {
+            assert_eq!(world.status(id), Status::Succeeded, "at step {disturbed_at}");
+        }
+        if !has_steps {
+            assert!(disturbed_at > 5, "{disturbed_at}");
+            return;
+        }
+    }
+}
+
+#[test]
+fn who_waits_at_a_limit_is_served_in_order_and_knows_its_place() {
+    let world = World::new(&[]);
+    let ask = Change::Put {
+        kind: DocumentKind::Action,
+        key: "core.ask".into(),
+        pack: Some("core".into()),
+        body: action_body(
+            json::read(r#"{"name": "ask", "runner_type": "inquirer", "parameters": {}}"#)
+                .unwrap()
+                .as_dict()
+                .unwrap(),
+            None,
+        ),
+        expires: None,
+        new: true,
+    };
+    world.steps.drive(world.engine.change(vec![ask])).unwrap();
+    limit_to_one(&world, "core.ask");
+    let ids: Vec<ExecutionId> = (0..5).map(|_| world.run("core.ask")).collect();
+    let places = |world: &World| -> Vec<Option<usize>> {
+        let place = |id: &ExecutionId| match &*world.engine.places(*id) {
+            [] => None,
+            [place] => {
+                assert_eq!((&*place.gate, place.running), ("p.one", 1));
+                Some(place.place)
+            }
+            more => panic!("{more:?}"),
+        };
+        ids.iter().map(place).collect()
+    };
+    assert_eq!(places(&world), [None, Some(1), Some(2), Some(3), Some(4)]);
+    world.steps.drive(world.engine.cancel(ids[2], "ann")).unwrap();
+    world.steps.settle();
+    assert_eq!(places(&world), [None, Some(1), None, Some(2), Some(3)]);
+    let world = world.restarted();
+    world.steps.settle();
+    assert_eq!(places(&world), [None, Some(1), None, Some(2), Some(3)]);
+    let answer = dict! { "continue" => true };
+    let user = Str::from("ann");
+    let answered = world.engine.respond(ids[0], answer, &user, &[]);
+    world.steps.drive(answered).unwrap();
+    world.steps.settle();
+    assert_eq!(world.status(ids[1]), Status::Pending);
+    assert_eq!(places(&world), [None, None, None, Some(1), Some(2)]);
+}

@@ -93,6 +93,12 @@ impl Gate {
         self.running.iter().copied().collect()
     }
 
+    /// Whether it runs.
+    #[must_use]
+    pub fn has_passed(&self, id: ExecutionId) -> bool {
+        self.running.contains(&id)
+    }
+
     /// How many run.
     #[must_use]
     pub fn running_count(&self) -> usize {

@@ -72,6 +72,7 @@ impl Engine {
         let prepared = Arc::new(Prepared {
             live: ask.parameters.clone(),
             context: ask.context.clone(),
+            ancestors: Vec::new(),
             action,
         });
         let mut plan = Plan::default();

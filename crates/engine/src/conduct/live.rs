@@ -38,8 +38,8 @@ pub(super) struct Loaded {
     pub(super) next_piece: u64,
     /// How many pieces there are since the last snapshot.
     pub(super) pieces: u64,
-    /// How many workflows are above this one.
-    pub(super) depth: usize,
+    /// The workflows above this one, the nearest first.
+    pub(super) ancestors: Vec<ExecutionId>,
     /// Who published the definition, unless it came from files.
     pub(super) publisher: Option<squall_value::Str>,
     /// Whether it has ended.
@@ -69,7 +69,7 @@ impl Loaded {
             children,
             next_piece,
             pieces: 0,
-            depth: 0,
+            ancestors: Vec::new(),
             publisher: None,
             ended: false,
             told: Some(squall_model::Status::Running),

@@ -67,7 +67,7 @@ impl Engine {
             self.restore(&execution, definition, &pieces)
                 .map_err(&broken)?
         };
-        loaded.depth = self.depth(&execution).await?;
+        loaded.ancestors = self.ancestors(&execution).await?;
         loaded.publisher = crate::rights::publisher(&action.document.body);
         self.reconcile(live, &mut loaded).await?;
         let deadlines = loaded.children.active().map(|(_, place)| place.deadline);
@@ -126,6 +126,7 @@ impl Engine {
             action: Arc::clone(action),
             live,
             context,
+            ancestors: Vec::new(),
         };
         let parameters = self
             .finalize(&prepared)
@@ -279,19 +280,22 @@ impl Engine {
         }))
     }
 
-    /// How many workflows are above an execution.
-    async fn depth(&self, execution: &Execution) -> Result<usize, squall_store::Error> {
-        let mut depth = 0;
+    /// The workflows above an execution, the nearest first.
+    pub(crate) async fn ancestors(
+        &self,
+        execution: &Execution,
+    ) -> Result<Vec<ExecutionId>, squall_store::Error> {
+        let mut ancestors = Vec::new();
         let mut above = execution.request.parent;
-        while let Some(id) = above.filter(|_| depth <= self.settings.nesting_max) {
-            depth += 1;
+        while let Some(id) = above.filter(|_| ancestors.len() <= self.settings.nesting_max) {
+            ancestors.push(id);
             above = self
                 .store
                 .execution(id)
                 .await?
                 .and_then(|parent| parent.request.parent);
         }
-        Ok(depth)
+        Ok(ancestors)
     }
 }
 

@@ -105,7 +105,11 @@ impl Engine {
         let ask = self.ask_for_task(loaded, request, action);
         let catalog = self.catalog();
         let prepared = ask.and_then(|ask| match self.prepare(&catalog, &ask) {
-            Ok(prepared) => Ok((ask, Arc::new(prepared))),
+            Ok(mut prepared) => {
+                prepared.ancestors.push(loaded.execution.id());
+                prepared.ancestors.extend(&loaded.ancestors);
+                Ok((ask, Arc::new(prepared)))
+            }
             Err(error) => Err(error.to_string()),
         });
         match prepared {
@@ -169,7 +173,7 @@ impl Engine {
         request: &TaskRequest,
         action: &ActionRequest,
     ) -> Result<Ask, String> {
-        if loaded.depth >= self.settings.nesting_max {
+        if loaded.ancestors.len() >= self.settings.nesting_max {
             return Err(crate::RequestError::TooDeep(self.settings.nesting_max).to_string());
         }
         let reference = action.action.as_str().ok_or_else(|| {

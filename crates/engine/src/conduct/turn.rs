@@ -189,7 +189,8 @@ impl Engine {
         if end.from.is_none() || is_late || !loaded.conductor.status().is_running() {
             return false;
         }
-        let Some(placed) = self.retry(&end.execution, &mut turn.plan) else {
+        let above = std::iter::once(loaded.execution.id()).chain(loaded.ancestors.iter().copied());
+        let Some(placed) = self.retry(&end.execution, above.collect(), &mut turn.plan) else {
             return false;
         };
         let note = Note::Started(placed.execution.id(), place.clone());
