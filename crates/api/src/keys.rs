@@ -7,14 +7,14 @@ use axum::extract::{Path, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use squall_auth::rbac::{Permission, Resource};
-use squall_engine::{Change, Datastore};
+use squall_engine::{Change, Datastore, RotateError};
 use squall_expr::{Host as _, KeyScope};
 use squall_model::{Document, DocumentKind};
 use squall_store::{DocumentFilter, Page};
-use squall_value::{Dict, Str, Value};
+use squall_value::{Dict, Str, Value, dict};
 
 use crate::caller::Caller;
-use crate::endpoint::{Endpoint, PAGE, Parameter, Shape, delete, get, put};
+use crate::endpoint::{Endpoint, PAGE, Parameter, Shape, delete, get, post, put};
 use crate::error::{Error, Result};
 use crate::params::{self, Params};
 use crate::reply::{Json, List, Sent};
@@ -66,6 +66,11 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .summary("Removes an item of the datastore.")
             .object("key_value_pair_delete")
             .query(SCOPE),
+        post("/datastore/rotate_key", rotate)
+            .summary("Seals the secret items of the datastore with a fresh key.")
+            .admin()
+            .status(200)
+            .gives(Shape::One("KeyRotation")),
     ]
 }
 
@@ -307,6 +312,18 @@ async fn write(
         .first()
         .ok_or_else(|| Error::bad("nothing was changed"))?;
     Ok(Json(shown(document)))
+}
+
+async fn rotate(Extract(api): State, _: Caller) -> Result<Json> {
+    let count = api
+        .engine
+        .rotate_datastore_key()
+        .await
+        .map_err(|error| match error {
+            RotateError::NoKey | RotateError::Unfinished => Error::bad(error.to_string()),
+            RotateError::File(_) | RotateError::Items(_) => Error::internal(&error),
+        })?;
+    Ok(Json(dict! { "sealed" => count }))
 }
 
 async fn remove(

@@ -34,6 +34,8 @@ pub struct NewKey {
     pub value: String,
     /// Whether it is encrypted.
     pub secret: bool,
+    /// Whether the value is ciphertext already, of the server's own key.
+    pub encrypted: bool,
     /// How long it is kept; for good if absent.
     pub ttl: Option<Duration>,
 }
@@ -92,10 +94,26 @@ impl Client {
         if key.secret {
             body.insert("secret", true);
         }
+        if key.encrypted {
+            body.insert("encrypted", true);
+        }
         if let Some(ttl) = key.ttl {
             body.insert("ttl", ttl.as_secs());
         }
         self.put(&["keys", name], &Value::from(body)).await
+    }
+
+    /// Seals the secret items with a fresh key; gives how many there were.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] when the last rotation is not finished.
+    pub async fn rotate_key(&self) -> Result<i64, Error> {
+        let path = ["datastore", "rotate_key"];
+        let answer = self
+            .post(&path, &Query::new(), &Value::empty_dict())
+            .await?;
+        Ok(answer.get("sealed").and_then(Value::as_int).unwrap_or(0))
     }
 
     /// Removes an item.

@@ -1,6 +1,7 @@
 //! The datastore as expressions see it: a copy in memory that follows the store.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -10,12 +11,31 @@ use squall_expr::{Host, HostError, KeyScope};
 use squall_model::{Document, Timestamp};
 use squall_value::{Str, Value};
 
+use crate::rotate::KeyKeeper;
+
 /// The datastore in memory.
-#[derive(Debug)]
 pub struct Datastore {
     items: RwLock<HashMap<Str, Arc<Document>>>,
     env: Arc<dyn Env>,
-    crypto: Option<Key>,
+    keys: RwLock<Keys>,
+}
+
+/// The keys of secret items.
+#[derive(Default)]
+struct Keys {
+    current: Option<Key>,
+    /// Opens what was sealed before the last rotation.
+    previous: Option<Key>,
+    keeper: Option<Arc<dyn KeyKeeper>>,
+}
+
+/// Only how much there is: items and keys are secret.
+impl fmt::Debug for Datastore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Datastore")
+            .field("items", &self.items.read().len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Datastore {
@@ -23,8 +43,37 @@ impl Datastore {
         Datastore {
             items: RwLock::default(),
             env,
-            crypto,
+            keys: RwLock::new(Keys {
+                current: crypto,
+                ..Keys::default()
+            }),
         }
+    }
+
+    /// Where the key is kept, and the one of before.
+    pub(crate) fn keep(&self, keeper: Arc<dyn KeyKeeper>, previous: Option<Key>) {
+        let mut keys = self.keys.write();
+        keys.keeper = Some(keeper);
+        keys.previous = previous;
+    }
+
+    pub(crate) fn keeper(&self) -> Option<Arc<dyn KeyKeeper>> {
+        self.keys.read().keeper.clone()
+    }
+
+    /// Seals with another key from now on.
+    pub(crate) fn renew(&self, key: Key) {
+        let mut keys = self.keys.write();
+        keys.previous = keys.current.replace(key);
+    }
+
+    /// A ciphertext of the key of before as one of the current key; `None` when it is one already.
+    pub(crate) fn resealed(&self, ciphertext: &str) -> Result<Option<String>, HostError> {
+        if self.crypto()?.decrypt(ciphertext).is_ok() {
+            return Ok(None);
+        }
+        let text = self.decrypt(ciphertext)?;
+        self.encrypt(&text).map(Some)
     }
 
     /// The store's key of a datastore item.
@@ -36,8 +85,8 @@ impl Datastore {
         }
     }
 
-    fn crypto(&self) -> Result<&Key, HostError> {
-        self.crypto.as_ref().ok_or_else(|| {
+    fn crypto(&self) -> Result<Key, HostError> {
+        self.keys.read().current.clone().ok_or_else(|| {
             value_error(
                 "no encryption key is configured for the datastore; name a key file with \
                  --datastore-key-file"
@@ -109,6 +158,10 @@ impl Host for Datastore {
 
     fn decrypt(&self, ciphertext: &str) -> Result<String, HostError> {
         let opened = self.crypto()?.decrypt(ciphertext);
+        let opened = opened.or_else(|error| {
+            let previous = self.keys.read().previous.clone();
+            previous.ok_or(error)?.decrypt(ciphertext)
+        });
         opened.map_err(|error| value_error(error.to_string()))
     }
 

@@ -232,7 +232,7 @@ impl Engine {
         happened.into_iter().filter_map(instance).collect()
     }
 
-    async fn command_for(
+    pub(crate) async fn command_for(
         &self,
         change: Change,
         now: Timestamp,
@@ -289,7 +289,7 @@ impl Engine {
         }
     }
 
-    async fn apply(&self, applied: Vec<(Command, Applied)>) -> Result<(), PutError> {
+    pub(crate) async fn apply(&self, applied: Vec<(Command, Applied)>) -> Result<(), PutError> {
         let mut effects = Vec::with_capacity(applied.len());
         let mut applied = applied.into_iter().peekable();
         while applied.peek().is_some() {
@@ -501,7 +501,7 @@ impl Engine {
 
 /// What a change did.
 #[derive(Debug)]
-enum Applied {
+pub(crate) enum Applied {
     Put(Arc<Document>),
     Deleted(DocumentKind, Str),
     Event,

@@ -2,11 +2,12 @@
 //! of the data tells no secret.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use squall_engine::KeyKeeper;
 use squall_env::Env;
 use squall_expr::crypto::Key;
 
@@ -59,6 +60,47 @@ pub(crate) fn load_datastore(path: &Path, env: &dyn Env) -> Result<Key> {
     Ok(key)
 }
 
+/// The file that the datastore's key is in. The key of before a rotation lies beside it.
+pub(crate) struct DatastoreKeyFile(pub(crate) PathBuf);
+
+impl DatastoreKeyFile {
+    fn beside(&self, ending: &str) -> PathBuf {
+        let mut name = self.0.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    }
+
+    /// The key of before, if a rotation was not finished.
+    pub(crate) fn previous(&self) -> Result<Option<Key>> {
+        let path = self.beside(".old");
+        if path.try_exists()? {
+            return read_datastore(&path).map(Some);
+        }
+        Ok(None)
+    }
+}
+
+impl KeyKeeper for DatastoreKeyFile {
+    fn replace(&self, key: &Key) -> io::Result<()> {
+        let (old, new) = (self.beside(".old"), self.beside(".new"));
+        let current = fs::read_to_string(&self.0)?;
+        write_durably(&old, current.trim_end())?;
+        // A leftover of an attempt that failed here was never in force.
+        let _ = fs::remove_file(&new);
+        write_durably(&new, &key.to_json())?;
+        fs::rename(&new, &self.0)?;
+        let directory = self
+            .0
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        fs::File::open(directory.unwrap_or_else(|| Path::new(".")))?.sync_all()
+    }
+
+    fn forget_previous(&self) -> io::Result<()> {
+        fs::remove_file(self.beside(".old"))
+    }
+}
+
 fn make(path: &Path, env: &dyn Env) -> Result<Keys> {
     let text: String = (0..8).map(|_| format!("{:016x}", env.random())).collect();
     write_new(path, &text)?;
@@ -66,15 +108,19 @@ fn make(path: &Path, env: &dyn Env) -> Result<Keys> {
 }
 
 fn write_new(path: &Path, text: &str) -> Result<()> {
+    write_durably(path, text)
+        .with_context(|| format!("cannot make the key file {}", path.display()))
+}
+
+/// Writes a file that must not be there yet, for its owner alone.
+fn write_durably(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(path)
-        .with_context(|| format!("cannot make the key file {}", path.display()))?;
+        .open(path)?;
     file.write_all(format!("{text}\n").as_bytes())?;
-    file.sync_all()?;
-    Ok(())
+    file.sync_all()
 }
 
 fn parse(text: &str) -> Result<Keys> {
@@ -103,6 +149,28 @@ mod tests {
     use squall_env::FakeEnv;
 
     use super::*;
+
+    #[test]
+    fn a_key_is_replaced_once_until_the_old_one_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = DatastoreKeyFile(dir.path().join("key.json"));
+        let env = FakeEnv::new(squall_model::Timestamp::UNIX_EPOCH, 1);
+        let first = load_datastore(&file.0, &env).unwrap().to_json();
+        assert!(file.previous().unwrap().is_none());
+        let key = |byte| Key::new(vec![byte; 32], vec![byte; 32]).unwrap();
+        file.replace(&key(7)).unwrap();
+        assert_eq!(read_datastore(&file.0).unwrap().to_json(), key(7).to_json());
+        assert_eq!(file.previous().unwrap().unwrap().to_json(), first);
+        let error = file.replace(&key(8)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(read_datastore(&file.0).unwrap().to_json(), key(7).to_json());
+        file.forget_previous().unwrap();
+        file.replace(&key(8)).unwrap();
+        assert_eq!(
+            file.previous().unwrap().unwrap().to_json(),
+            key(7).to_json()
+        );
+    }
 
     #[test]
     fn a_datastore_key_is_made_once_and_read_again() {

@@ -433,11 +433,15 @@ async fn start_engine(
         check_every_step: options.access.rbac_every_step,
         ..Settings::default()
     };
-    let datastore_key = match &options.datastore_key_file {
+    let (datastore_key, datastore_key_file) = match &options.datastore_key_file {
         // One that is named and not there is a mistake: a fresh key would open nothing.
-        Some(path) => keys::read_datastore(path)?,
-        None => keys::load_datastore(&keys::datastore_path_for(data), &**env)?,
+        Some(path) => (keys::read_datastore(path)?, path.clone()),
+        None => {
+            let path = keys::datastore_path_for(data);
+            (keys::load_datastore(&path, &**env)?, path)
+        }
     };
+    let datastore_key_file = keys::DatastoreKeyFile(datastore_key_file);
     let run_dir = data.join("run");
     let server_id = data.to_string_lossy().into_owned();
     let mut runner_settings = squall_runners::Settings::new(server_id.clone(), &run_dir);
@@ -472,6 +476,10 @@ async fn start_engine(
         settings,
         lease: server.lease,
     });
+    let previous = datastore_key_file.previous()?;
+    engine
+        .keep_datastore_key(Arc::new(datastore_key_file), previous)
+        .await?;
     engine.reload().await?;
     Ok(engine)
 }
