@@ -9,6 +9,7 @@
 //! knows no configuration: where the server is and who is asking come in as arguments.
 
 mod actions;
+mod chat;
 mod client;
 mod endpoints;
 mod error;

@@ -13,8 +13,12 @@ pub enum Resource {
     Packs,
     /// Policies.
     Policies,
+    /// Action aliases.
+    Aliases,
     /// Enforcements of rules.
     RuleEnforcements,
+    /// Questions that wait for an answer.
+    Inquiries,
     /// Rules.
     Rules,
     /// Runner types.
@@ -39,7 +43,9 @@ impl Resource {
             Resource::Actions => "actions",
             Resource::Packs => "packs",
             Resource::Policies => "policies",
+            Resource::Aliases => "actionalias",
             Resource::RuleEnforcements => "ruleenforcements",
+            Resource::Inquiries => "inquiries",
             Resource::Rules => "rules",
             Resource::RunnerTypes => "runnertypes",
             Resource::SensorTypes => "sensortypes",

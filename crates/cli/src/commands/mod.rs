@@ -7,6 +7,7 @@ mod decide;
 mod enforcement;
 mod execution;
 mod expr;
+mod inquiry;
 mod key;
 mod list;
 mod login;
@@ -80,6 +81,12 @@ pub enum Command {
     /// List policies
     #[command(subcommand)]
     Policy(plain::Policy),
+    /// List, show and answer questions that wait for a person
+    #[command(subcommand)]
+    Inquiry(inquiry::Inquiry),
+    /// List aliases, and find the one that a command in chat means
+    #[command(subcommand)]
+    Alias(plain::Alias),
     /// Sign in, and keep the token
     #[command(after_help = login::EXAMPLES)]
     Login(login::Login),
@@ -201,6 +208,8 @@ async fn dispatch(command: Command, invocation: &mut Invocation) -> Result<u8> {
         Command::Timer(command) => command.carry_out(invocation).await,
         Command::Runner(command) => command.carry_out(invocation).await,
         Command::Policy(command) => command.carry_out(invocation).await,
+        Command::Inquiry(command) => command.carry_out(invocation).await,
+        Command::Alias(command) => command.carry_out(invocation).await,
         Command::Login(command) => command.carry_out(invocation).await,
         Command::Logout(command) => command.carry_out(invocation),
         Command::Whoami(command) => command.carry_out(invocation).await,

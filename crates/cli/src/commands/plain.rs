@@ -1,12 +1,13 @@
-//! Lists with nothing else to do: `webhook`, `timer`, `runner`, `policy`.
+//! Lists with little else to do: `webhook`, `timer`, `runner`, `policy`, `alias`.
 
 use anyhow::Result;
 use clap::Subcommand;
 use squall_client::{Query, Resource};
+use squall_value::Value;
 
 use super::list::{self, ListOptions};
-use super::{Invocation, show};
-use crate::output::{Column, Show};
+use super::{DONE, Invocation, show};
+use crate::output::{Column, Format, Show};
 
 /// List the webhooks that rules wait for.
 #[derive(Debug, Subcommand)]
@@ -133,5 +134,70 @@ impl Policy {
         ]);
         let query: Query = list.query().maybe("pack", pack);
         list::show(invocation, Resource::Policies, &query, &columns, "policies").await
+    }
+}
+
+/// List aliases, and find the one that a command in chat means.
+#[derive(Debug, Subcommand)]
+pub enum Alias {
+    /// List action aliases
+    #[command(after_help = "Example:\n  squall alias list --pack shop")]
+    List {
+        /// Only those of this pack
+        #[arg(short, long)]
+        pack: Option<String>,
+        /// How much to show.
+        #[command(flatten)]
+        list: ListOptions,
+    },
+    /// Show an alias
+    #[command(after_help = "Example:\n  squall alias get shop.restart")]
+    Get {
+        /// Reference or id
+        #[arg(value_name = "ALIAS")]
+        name: String,
+    },
+    /// Say which alias a command means; to run it, use `squall run chatops.run`
+    #[command(after_help = "Example:\n  squall alias match 'restart nginx on web2'")]
+    Match {
+        /// The command, as it is written in chat
+        #[arg(value_name = "COMMAND")]
+        command: String,
+    },
+}
+
+impl Alias {
+    pub(crate) async fn carry_out(self, invocation: &mut Invocation) -> Result<u8> {
+        match self {
+            Alias::List { pack, list } => {
+                let columns = list.columns(&[
+                    Column::new("ref", "ref", Show::Plain),
+                    Column::new("action", "action_ref", Show::Plain),
+                    Column::new("enabled", "enabled", Show::Enabled),
+                    Column::new("description", "description", Show::Plain),
+                ]);
+                let query: Query = list.query().maybe("pack", pack);
+                list::show(invocation, Resource::Aliases, &query, &columns, "aliases").await
+            }
+            Alias::Get { name } => {
+                let first = ["ref", "action_ref", "description"];
+                show::one(invocation, Resource::Aliases, &name, &first).await
+            }
+            Alias::Match { command } => {
+                let found = invocation.client()?.match_alias(&command).await?;
+                if invocation.console.format != Format::Text {
+                    return show::print(invocation, &found, &[]);
+                }
+                let text = |path: &[&str]| found.get_path(path).and_then(Value::as_str);
+                let line = format!(
+                    "{} runs {}, by `{}`",
+                    text(&["actionalias", "ref"]).unwrap_or_default(),
+                    text(&["actionalias", "action_ref"]).unwrap_or_default(),
+                    text(&["representation"]).unwrap_or_default(),
+                );
+                invocation.console.line(&line)?;
+                Ok(DONE)
+            }
+        }
     }
 }
