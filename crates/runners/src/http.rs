@@ -414,12 +414,21 @@ async fn result(mut response: Response) -> Result<Value, Error> {
         _ => None,
     };
     let is_parsed = parsed.is_some();
-    let body = parsed.unwrap_or_else(|| Value::from(String::from_utf8_lossy(&body).into_owned()));
+    let body = parsed.unwrap_or_else(|| Value::from(text_of(body)));
     Ok(dict! {
         "status_code" => i64::from(status),
         "body" => body,
         "parsed" => is_parsed,
         "headers" => headers,
+    })
+}
+
+/// A body as text: UTF-8, and what is not, as HTTP's older default (ISO 8859-1), of which nothing
+/// gets lost.
+fn text_of(body: Vec<u8>) -> String {
+    String::from_utf8(body).unwrap_or_else(|error| {
+        let bytes = error.into_bytes();
+        bytes.into_iter().map(char::from).collect()
     })
 }
 
@@ -512,6 +521,22 @@ impl Runner for Http {
             verdict: Verdict::Ended(ending),
             result: masker.value(&result),
             exit_code: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text_of;
+
+    #[test]
+    fn bodies_are_text_of_either_kind() {
+        for (body, text) in [
+            (&b"plain"[..], "plain"),
+            ("grün".as_bytes(), "grün"),
+            (b"gr\xfcn", "grün"),
+        ] {
+            assert_eq!(text_of(body.to_vec()), text);
         }
     }
 }
