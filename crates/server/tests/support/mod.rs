@@ -1,5 +1,7 @@
 //! A server of a test's own, in a directory of its own.
 
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -9,7 +11,7 @@ use tempfile::TempDir;
 
 /// A running `squall serve`; dropping it ends it.
 pub struct Server {
-    child: Child,
+    running: Running,
     directory: TempDir,
     url: String,
     token: String,
@@ -35,6 +37,11 @@ impl Server {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
+        Server::on(directory)
+    }
+
+    /// Starts a server in a directory that has been used before, or that was prepared.
+    fn on(directory: TempDir) -> Server {
         let data = directory.path().join("data");
         let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
         command
@@ -48,10 +55,10 @@ impl Server {
             .arg("--data")
             .arg(&data)
             .arg("--packs")
-            .arg(&packs)
-            .stdout(Stdio::piped());
+            .arg(directory.path().join("packs"))
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let url = lines
             .by_ref()
             .map(|line| line.unwrap())
@@ -64,12 +71,21 @@ impl Server {
         std::thread::spawn(move || lines.for_each(drop));
         let _ = rustls::crypto::ring::default_provider().install_default();
         Server {
-            child,
+            running: Running(child),
             url,
             token: std::fs::read_to_string(data.join("local-token")).unwrap(),
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
             directory,
         }
+    }
+
+    /// Stops the server and starts it again on the same data.
+    pub fn restarted(self) -> Server {
+        let Server {
+            running, directory, ..
+        } = self;
+        drop(running);
+        Server::on(directory)
     }
 
     /// The directory of the test, which holds `data` and `packs`.
@@ -140,12 +156,14 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+/// The server's process, which is told to end, and ends what runs below it.
+struct Running(Child);
+
+impl Drop for Running {
     fn drop(&mut self) {
-        // By its own command for it, so that what runs below it is ended too.
-        let pid = self.child.id().to_string();
+        let pid = self.0.id().to_string();
         let _ = Command::new("kill").args(["-TERM", &pid]).status();
-        let _ = self.child.wait();
+        let _ = self.0.wait();
     }
 }
 
