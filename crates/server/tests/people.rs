@@ -29,7 +29,7 @@ const PACK: &[(&str, &str)] = &[
         "version: 1.0\ntasks:\n  ask:\n    action: core.ask\n    input:\n      users: [admin, local]\n      \
          schema:\n        type: object\n        properties:\n          count: {type: integer, required: true}\n          \
          word: {type: string, secret: true}\n    next: [{when: <% succeeded() %>, do: told}]\n  \
-         told:\n    action: core.echo message=<% task(ask).result.response.count %>\n",
+         told:\n    action: core.echo\n    input: {message: <% str(task(ask).result.response.count) %>}\n",
     ),
 ];
 

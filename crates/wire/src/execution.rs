@@ -116,14 +116,18 @@ fn runner_stub(name: &str) -> Value {
 
 fn liveaction(execution: &Execution, view: &ExecutionView<'_>) -> Value {
     let request = &execution.request;
-    dict! {
-        "action" => request.action.text(),
-        "action_is_workflow" => matches!(&*request.runner, "orquesta" | "action-chain"),
-        "parameters" => view.parameters.clone(),
-        "callback" => Value::empty_dict(),
-        "runner_info" => Value::empty_dict(),
-        "id" => liveaction_id(request.id).to_string(),
+    let mut body = Dict::new();
+    body.insert("action", request.action.text());
+    let is_workflow = matches!(&*request.runner, "orquesta" | "action-chain");
+    body.insert("action_is_workflow", is_workflow);
+    body.insert("parameters", view.parameters.clone());
+    body.insert("callback", Value::empty_dict());
+    body.insert("runner_info", Value::empty_dict());
+    if request.notify.is_truthy() {
+        body.insert("notify", request.notify.clone());
     }
+    body.insert("id", liveaction_id(request.id).to_string());
+    Value::from(body)
 }
 
 /// StackStorm's context, completed with what is a member of its own here.
