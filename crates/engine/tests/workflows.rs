@@ -602,7 +602,11 @@ fn a_limited_workflow_never_waits_for_itself() {
         world.steps.settle();
         assert_eq!(world.unfinished(), [""; 0], "at step {disturbed_at}");
         for id in ids {
-            assert_eq!(world.status(id), Status::Succeeded, "at step {disturbed_at}");
+            assert_eq!(
+                world.status(id),
+                Status::Succeeded,
+                "at step {disturbed_at}"
+            );
         }
         if !has_steps {
             assert!(disturbed_at > 5, "{disturbed_at}");
@@ -643,7 +647,10 @@ fn who_waits_at_a_limit_is_served_in_order_and_knows_its_place() {
         ids.iter().map(place).collect()
     };
     assert_eq!(places(&world), [None, Some(1), Some(2), Some(3), Some(4)]);
-    world.steps.drive(world.engine.cancel(ids[2], "ann")).unwrap();
+    world
+        .steps
+        .drive(world.engine.cancel(ids[2], "ann"))
+        .unwrap();
     world.steps.settle();
     assert_eq!(places(&world), [None, Some(1), None, Some(2), Some(3)]);
     let world = world.restarted();

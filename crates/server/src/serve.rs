@@ -433,15 +433,7 @@ async fn start_engine(
         check_every_step: options.access.rbac_every_step,
         ..Settings::default()
     };
-    let (datastore_key, datastore_key_file) = match &options.datastore_key_file {
-        // One that is named and not there is a mistake: a fresh key would open nothing.
-        Some(path) => (keys::read_datastore(path)?, path.clone()),
-        None => {
-            let path = keys::datastore_path_for(data);
-            (keys::load_datastore(&path, &**env)?, path)
-        }
-    };
-    let datastore_key_file = keys::DatastoreKeyFile(datastore_key_file);
+    let (datastore_key, key_file) = datastore_key(options, data, &**env)?;
     let run_dir = data.join("run");
     let server_id = data.to_string_lossy().into_owned();
     let mut runner_settings = squall_runners::Settings::new(server_id.clone(), &run_dir);
@@ -476,12 +468,28 @@ async fn start_engine(
         settings,
         lease: server.lease,
     });
-    let previous = datastore_key_file.previous()?;
-    engine
-        .keep_datastore_key(Arc::new(datastore_key_file), previous)
-        .await?;
+    let previous = key_file.previous()?;
+    let kept = engine.keep_datastore_key(Arc::new(key_file), previous);
+    kept.await?;
     engine.reload().await?;
     Ok(engine)
+}
+
+/// The key of the datastore's secrets, and the file that it is in.
+fn datastore_key(
+    options: &Options,
+    data: &Path,
+    env: &dyn Env,
+) -> Result<(squall_expr::crypto::Key, keys::DatastoreKeyFile)> {
+    let (key, path) = match &options.datastore_key_file {
+        // One that is named and not there is a mistake: a fresh key would open nothing.
+        Some(path) => (keys::read_datastore(path)?, path.clone()),
+        None => {
+            let path = keys::datastore_path_for(data);
+            (keys::load_datastore(&path, env)?, path)
+        }
+    };
+    Ok((key, keys::DatastoreKeyFile(path)))
 }
 
 /// What tells this build of the program from others: its version, and size and age of its file.
