@@ -24,7 +24,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .gives(Shape::Many("HeldTask")),
         post("/executions/{id}/decisions", decide)
             .summary("Decides about a failed task that waits: retry, skip, result or abort.")
-            .object("execution_re_run")
+            .object("execution_rerun")
             .query(SHOW_SECRETS)
             .json("Decision")
             .status(200)
