@@ -6,7 +6,7 @@ use squall_expr::{Error, Kind};
 use squall_value::{Dict, Str, Value, python as text};
 
 use crate::Surroundings;
-use crate::operator::{Operator, Test};
+use crate::operator::{Operator, Safe, Test};
 use crate::path::Path;
 use crate::pattern::Pattern;
 use crate::python::{no_attribute, type_error, type_name};
@@ -176,18 +176,21 @@ impl Criterion {
         }
     }
 
-    /// Whether checking it can't fail, whatever the payload.
-    pub(crate) fn is_infallible(&self) -> bool {
-        let is_test_sound = match &self.test {
-            Check::Never => true,
-            Check::Constant(operator, _) => operator.is_infallible(),
-            Check::Unknown(_) | Check::Rendered(_) | Check::Search(_) => false,
+    /// When checking it can't fail; `None` when that can't be told from a look at the payload.
+    pub(crate) fn guard(&self) -> Option<Guard> {
+        let path = self.path.as_ref().ok()?;
+        if !path.is_infallible() || is_system(path) {
+            return None;
+        }
+        let safe = match (&self.test, &self.pattern) {
+            (Check::Never, _) => Safe::All,
+            (Check::Constant(operator, _), Pattern::Constant(pattern)) => {
+                operator.safe_for(pattern)?
+            }
+            _ => return None,
         };
-        is_test_sound
-            && self
-                .path
-                .as_ref()
-                .is_ok_and(|path| path.is_infallible() && !is_system(path))
+        let path = path.clone();
+        Some(Guard { path, safe })
     }
 
     /// The path and the value that an equality asks for.
@@ -295,6 +298,26 @@ impl Criterion {
             .key(&squall_expr::KeyScope::System, &names.join("."), false)
             .map(|stored| Cow::Owned(stored.unwrap_or_default()))
             .map_err(|error| Error::new(error.class, Kind::Other, error.message))
+    }
+}
+
+/// What a payload must have at a path so that a criterion can't fail.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Guard {
+    path: Path,
+    safe: Safe,
+}
+
+impl Guard {
+    /// Whether it holds for every payload.
+    pub(crate) fn always_holds(&self) -> bool {
+        self.safe == Safe::All
+    }
+
+    /// Whether it holds for this one.
+    pub(crate) fn holds(&self, payload: &Value) -> bool {
+        let value = self.path.lookup(TRIGGER, payload);
+        value.is_ok_and(|value| self.safe.has(&value))
     }
 }
 

@@ -3,27 +3,41 @@
 //! Rules are kept by trigger. Among the rules of one trigger, those that ask for the equality of a
 //! payload's member with a constant are found by that constant: each such rule is filed under one
 //! of its equalities, the one whose path tells most rules apart. Everything else is tried. The
-//! result is that of trying all rules, failures included: a rule is only passed over if its first
-//! criteria can't fail and one of them does not match.
+//! result is that of trying all rules, failures included: a rule is only passed over if the criteria
+//! before its equality can't fail. Some can't fail at all; of others that is told by the kind of the
+//! value that the payload has for them (a number is compared with a number). Such guards are looked
+//! at once for all rules that have the same.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use indexmap::{IndexMap, IndexSet};
+use indexmap::IndexSet;
 use squall_value::{Str, Value};
 
+use crate::criterion::Guard;
 use crate::definition::RuleKind;
 use crate::path::Path;
-use crate::rule::{CompiledRule, Outcome, Surroundings};
+use crate::rule::{CompiledRule, Equality, Outcome, Surroundings};
 
 /// A rule in the index.
 #[derive(Clone, Debug)]
 struct Entry {
+    /// Its number in the order in which rules were added.
+    number: u64,
     kind: RuleKind,
     rule: Arc<CompiledRule>,
     /// Where it is filed; `None` if it is always tried.
-    filed: Option<(Path, Key)>,
+    filed: Option<Place>,
+}
+
+/// Where a rule is filed.
+#[derive(Clone, Debug)]
+struct Place {
+    path: Path,
+    key: Key,
+    /// Where one of these does not hold, it is tried nevertheless.
+    guards: Vec<Guard>,
 }
 
 /// A constant that Python's equality and hash can tell apart: `1`, `1.0` and `true` are one.
@@ -72,10 +86,14 @@ impl Key {
 /// The rules of one trigger.
 #[derive(Clone, Debug)]
 struct Bucket<R> {
-    entries: IndexMap<R, Entry>,
+    entries: HashMap<R, Entry>,
+    /// The number of the next rule.
+    next: u64,
     /// By path, by constant: the rules to try.
     filed: HashMap<Path, HashMap<Key, IndexSet<R>>>,
     tried: IndexSet<R>,
+    /// By guards: the filed rules that are tried where one does not hold.
+    guarded: HashMap<Vec<Guard>, IndexSet<R>>,
     /// How many rules there were when all were filed last.
     filed_at: usize,
 }
@@ -83,9 +101,11 @@ struct Bucket<R> {
 impl<R: Hash + Eq + Clone> Default for Bucket<R> {
     fn default() -> Self {
         Bucket {
-            entries: IndexMap::new(),
+            entries: HashMap::new(),
+            next: 0,
             filed: HashMap::new(),
             tried: IndexSet::new(),
+            guarded: HashMap::new(),
             filed_at: 0,
         }
     }
@@ -176,7 +196,7 @@ impl<T: Hash + Eq + Clone, R: Hash + Eq + Clone> RuleIndex<T, R> {
         surroundings: &Surroundings<'_>,
     ) -> Vec<Matched<R>> {
         match self.buckets.get(trigger) {
-            Some(bucket) => bucket.run(&bucket.candidates(payload), payload, surroundings),
+            Some(bucket) => bucket.run(bucket.candidates(payload), payload, surroundings),
             None => Vec::new(),
         }
     }
@@ -190,10 +210,11 @@ impl<T: Hash + Eq + Clone, R: Hash + Eq + Clone> RuleIndex<T, R> {
         surroundings: &Surroundings<'_>,
     ) -> Vec<Matched<R>> {
         match self.buckets.get(trigger) {
-            Some(bucket) => {
-                let all: Vec<usize> = (0..bucket.entries.len()).collect();
-                bucket.run(&all, payload, surroundings)
-            }
+            Some(bucket) => bucket.run(
+                bucket.in_order(bucket.entries.keys()),
+                payload,
+                surroundings,
+            ),
             None => Vec::new(),
         }
     }
@@ -202,10 +223,12 @@ impl<T: Hash + Eq + Clone, R: Hash + Eq + Clone> RuleIndex<T, R> {
 impl<R: Hash + Eq + Clone> Bucket<R> {
     fn insert(&mut self, id: R, kind: RuleKind, rule: Arc<CompiledRule>) {
         let entry = Entry {
+            number: self.next,
             kind,
             rule,
             filed: None,
         };
+        self.next += 1;
         self.entries.insert(id.clone(), entry);
         self.file(&id);
         // Which path tells most rules apart changes as rules come: look again now and then.
@@ -215,31 +238,27 @@ impl<R: Hash + Eq + Clone> Bucket<R> {
     }
 
     fn remove(&mut self, id: &R) {
-        let Some(entry) = self.entries.shift_remove(id) else {
+        let Some(entry) = self.entries.remove(id) else {
             return;
         };
-        let Some((path, key)) = entry.filed else {
+        let Some(Place { path, key, guards }) = entry.filed else {
             self.tried.swap_remove(id);
             return;
         };
         if let Some(by_key) = self.filed.get_mut(&path) {
-            if let Some(rules) = by_key.get_mut(&key) {
-                rules.swap_remove(id);
-                if rules.is_empty() {
-                    by_key.remove(&key);
-                }
-            }
+            take_out(by_key, &key, id);
             if by_key.is_empty() {
                 self.filed.remove(&path);
             }
         }
+        take_out(&mut self.guarded, &guards, id);
     }
 
     fn file_all(&mut self) {
         let mut values: HashMap<&Path, IndexSet<Key>> = HashMap::new();
         for entry in self.entries.values() {
-            for (path, key) in equalities(&entry.rule) {
-                values.entry(path).or_default().insert(key);
+            for (equality, key) in equalities(&entry.rule) {
+                values.entry(equality.path).or_default().insert(key);
             }
         }
         let counts: HashMap<Path, usize> = values
@@ -248,8 +267,10 @@ impl<R: Hash + Eq + Clone> Bucket<R> {
             .collect();
         self.filed.clear();
         self.tried.clear();
+        self.guarded.clear();
         self.filed_at = self.entries.len();
-        let ids: Vec<R> = self.entries.keys().cloned().collect();
+        let ids = self.in_order(self.entries.keys()).into_iter();
+        let ids: Vec<R> = ids.map(|(id, _)| id.clone()).collect();
         for id in ids {
             self.file_by(&id, |path| counts.get(path).copied().unwrap_or(0));
         }
@@ -261,7 +282,11 @@ impl<R: Hash + Eq + Clone> Bucket<R> {
             .get(id)
             .into_iter()
             .flat_map(|entry| equalities(&entry.rule))
-            .map(|(path, _)| (path.clone(), self.filed.get(path).map_or(0, HashMap::len)))
+            .map(|(equality, _)| {
+                let path = equality.path.clone();
+                let constants = self.filed.get(&path).map_or(0, HashMap::len);
+                (path, constants)
+            })
             .collect();
         self.file_by(id, |path| counts.get(path).copied().unwrap_or(0));
     }
@@ -274,46 +299,53 @@ impl<R: Hash + Eq + Clone> Bucket<R> {
         let best = equalities(&entry.rule)
             .enumerate()
             // Of equals, the first: `max_by_key` would take the last.
-            .max_by_key(|(position, (path, _))| (distinct(path), usize::MAX - position))
-            .map(|(_, (path, key))| (path.clone(), key));
+            .max_by_key(|(position, (equality, _))| {
+                (distinct(equality.path), usize::MAX - position)
+            })
+            .map(|(_, (equality, key))| Place {
+                path: equality.path.clone(),
+                key,
+                guards: equality.guards,
+            });
         entry.filed.clone_from(&best);
-        match best {
-            Some((path, key)) => {
-                let by_key = self.filed.entry(path).or_default();
-                by_key.entry(key).or_default().insert(id.clone());
-            }
-            None => {
-                self.tried.insert(id.clone());
-            }
+        let Some(Place { path, key, guards }) = best else {
+            self.tried.insert(id.clone());
+            return;
+        };
+        let by_key = self.filed.entry(path).or_default();
+        by_key.entry(key).or_default().insert(id.clone());
+        if !guards.is_empty() {
+            self.guarded.entry(guards).or_default().insert(id.clone());
         }
     }
 
-    /// The positions of the rules to try, in order.
-    fn candidates(&self, payload: &Value) -> Vec<usize> {
-        let mut positions: Vec<usize> = self
-            .tried
-            .iter()
-            .filter_map(|id| self.entries.get_index_of(id))
+    /// Rules in the order in which they were added, each once.
+    fn in_order<'a>(&'a self, ids: impl Iterator<Item = &'a R>) -> Vec<(&'a R, &'a Entry)> {
+        let mut found: Vec<_> = ids
+            .filter_map(|id| self.entries.get_key_value(id))
             .collect();
-        for (path, by_key) in &self.filed {
-            let Ok(value) = path.lookup(crate::criterion::TRIGGER, payload) else {
-                continue;
-            };
-            let found = Key::of(&value).and_then(|key| by_key.get(&key));
-            positions.extend(
-                found
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|id| self.entries.get_index_of(id)),
-            );
-        }
-        positions.sort_unstable();
-        positions
+        found.sort_unstable_by_key(|(_, entry)| entry.number);
+        found.dedup_by_key(|(_, entry)| entry.number);
+        found
+    }
+
+    /// The rules to try, in order.
+    fn candidates(&self, payload: &Value) -> Vec<(&R, &Entry)> {
+        let filed = self.filed.iter().filter_map(|(path, by_key)| {
+            let value = path.lookup(crate::criterion::TRIGGER, payload).ok()?;
+            by_key.get(&Key::of(&value)?)
+        });
+        let unguarded = self.guarded.iter().filter_map(|(guards, rules)| {
+            let holds = guards.iter().all(|guard| guard.holds(payload));
+            (!holds).then_some(rules)
+        });
+        let tried = self.tried.iter().chain(filed.flatten());
+        self.in_order(tried.chain(unguarded.flatten()))
     }
 
     fn run(
         &self,
-        positions: &[usize],
+        rules: Vec<(&R, &Entry)>,
         payload: &Value,
         surroundings: &Surroundings<'_>,
     ) -> Vec<Matched<R>> {
@@ -325,17 +357,11 @@ impl<R: Hash + Eq + Clone> Bucket<R> {
             if kind == RuleKind::Backstop && is_taken {
                 break;
             }
-            for &position in positions {
-                let Some((id, entry)) = self.entries.get_index(position) else {
-                    continue;
-                };
-                if entry.kind != kind {
-                    continue;
-                }
+            for (id, entry) in rules.iter().filter(|(_, entry)| entry.kind == kind) {
                 let outcome = entry.rule.matches(payload, surroundings);
                 if outcome.is_match || !outcome.failures.is_empty() {
                     matched.push(Matched {
-                        rule: id.clone(),
+                        rule: R::clone(id),
                         outcome,
                     });
                 }
@@ -345,8 +371,20 @@ impl<R: Hash + Eq + Clone> Bucket<R> {
     }
 }
 
-fn equalities(rule: &CompiledRule) -> impl Iterator<Item = (&Path, Key)> {
-    rule.equalities()
-        .filter(|(_, value)| Key::is_exact(value))
-        .filter_map(|(path, value)| Key::of(value).map(|key| (path, key)))
+/// Takes a rule out of its set, and an empty set out of the map.
+fn take_out<K: Hash + Eq, R: Hash + Eq>(sets: &mut HashMap<K, IndexSet<R>>, key: &K, id: &R) {
+    if let Some(rules) = sets.get_mut(key) {
+        rules.swap_remove(id);
+        if rules.is_empty() {
+            sets.remove(key);
+        }
+    }
+}
+
+/// The equalities of a rule that have a key.
+fn equalities(rule: &CompiledRule) -> impl Iterator<Item = (Equality<'_>, Key)> {
+    let found = rule.equalities().into_iter();
+    found
+        .filter(|equality| Key::is_exact(equality.value))
+        .filter_map(|equality| Key::of(equality.value).map(|key| (equality, key)))
 }

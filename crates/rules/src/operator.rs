@@ -155,9 +155,57 @@ impl Operator {
         matches!(self, O::TimeDiffLess | O::TimeDiffGreater)
     }
 
-    /// Whether it can't fail, whatever the value, as long as the pattern is scalar.
-    pub(crate) fn is_infallible(self) -> bool {
-        matches!(self, O::Equals | O::NotEquals | O::Exists | O::NotExists)
+    /// Of which values it is known that they can't make it fail, with a constant pattern; `None`
+    /// when of none.
+    pub(crate) fn safe_for(self, pattern: &Value) -> Option<Safe> {
+        match (self, pattern) {
+            (O::Equals | O::NotEquals | O::Exists | O::NotExists, _) => Some(Safe::All),
+            (
+                O::LessThan | O::GreaterThan,
+                Value::Bool(_) | Value::Int(_) | Value::BigInt(_) | Value::Float(_),
+            ) => Some(Safe::Numbers),
+            (
+                O::LessThan
+                | O::GreaterThan
+                | O::Contains
+                | O::NotContains
+                | O::StartsWith
+                | O::EndsWith
+                | O::EqualsIgnoreCase
+                | O::ContainsIgnoreCase
+                | O::NotContainsIgnoreCase
+                | O::StartsWithIgnoreCase
+                | O::EndsWithIgnoreCase
+                | O::MatchWildcard,
+                Value::String(_),
+            ) => Some(Safe::Texts),
+            _ => None,
+        }
+    }
+}
+
+/// Values that can't make an operator fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Safe {
+    /// Whatever there is.
+    All,
+    /// Numbers, truth values among them.
+    Numbers,
+    /// Texts.
+    Texts,
+}
+
+impl Safe {
+    /// Whether a value is one of them.
+    pub(crate) fn has(self, value: &Value) -> bool {
+        match self {
+            Safe::All => true,
+            Safe::Numbers => matches!(
+                value,
+                Value::Bool(_) | Value::Int(_) | Value::BigInt(_) | Value::Float(_)
+            ),
+            Safe::Texts => matches!(value, Value::String(_)),
+        }
     }
 }
 

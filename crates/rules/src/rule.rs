@@ -3,7 +3,7 @@
 use squall_expr::{Expressions, Host};
 use squall_value::{Dict, Value};
 
-use crate::criterion::{Criterion, Failure, Run, Stage, TRIGGER, compile};
+use crate::criterion::{Criterion, Failure, Guard, Run, Stage, TRIGGER, compile};
 use crate::explain::{CriterionReport, Decision, Explanation};
 use crate::path::Path;
 
@@ -35,6 +35,17 @@ impl Outcome {
             .iter()
             .find(|failure| failure.stage == Stage::UnknownOperator)
     }
+}
+
+/// A criterion that asks for the equality of a payload's member with a constant.
+#[derive(Debug)]
+pub(crate) struct Equality<'r> {
+    /// Where the member is.
+    pub(crate) path: &'r Path,
+    /// The constant.
+    pub(crate) value: &'r Value,
+    /// What keeps the criteria before it from failing.
+    pub(crate) guards: Vec<Guard>,
 }
 
 /// The criteria of a rule, compiled once and used for every event.
@@ -98,17 +109,28 @@ impl CompiledRule {
         }
     }
 
-    /// The equalities by which an index may tell rules apart: all criteria before such an equality
-    /// can't fail, so that no report is lost if the rule is passed over.
-    pub(crate) fn equalities(&self) -> impl Iterator<Item = (&Path, &Value)> {
-        let sound = self
-            .criteria
-            .iter()
-            .position(|criterion| !criterion.is_infallible())
-            .unwrap_or(self.criteria.len());
-        self.criteria[..sound]
-            .iter()
-            .filter_map(Criterion::equality)
+    /// The equalities by which an index may tell rules apart. While the guards hold, no criterion
+    /// before the equality can fail, so that no report is lost if the rule is passed over.
+    pub(crate) fn equalities(&self) -> Vec<Equality<'_>> {
+        let mut found = Vec::new();
+        let mut guards = Vec::new();
+        for criterion in &self.criteria {
+            let Some(guard) = criterion.guard() else {
+                break;
+            };
+            if let Some((path, value)) = criterion.equality() {
+                let guards = guards.clone();
+                found.push(Equality {
+                    path,
+                    value,
+                    guards,
+                });
+            }
+            if !guard.always_holds() {
+                guards.push(guard);
+            }
+        }
+        found
     }
 }
 
