@@ -115,6 +115,11 @@ impl Datastore {
         *self.items.write() = items.collect();
     }
 
+    /// The document of an item, by its key.
+    pub(crate) fn document(&self, key: &str) -> Option<Arc<Document>> {
+        self.items.read().get(key).cloned()
+    }
+
     pub(crate) fn put(&self, document: Arc<Document>) {
         self.items.write().insert(document.key.clone(), document);
     }

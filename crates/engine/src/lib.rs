@@ -18,6 +18,7 @@ mod control;
 mod datastore;
 mod directory;
 mod expire;
+mod follow;
 mod gates;
 mod held;
 mod ingest;

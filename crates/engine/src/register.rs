@@ -19,7 +19,7 @@ use crate::plan::After;
 use crate::{Catalog, Engine};
 
 /// The kinds that a catalogue is made of.
-const CATALOGUED: [DocumentKind; 7] = [
+pub(crate) const CATALOGUED: [DocumentKind; 7] = [
     DocumentKind::Pack,
     DocumentKind::ConfigSchema,
     DocumentKind::Config,
@@ -328,7 +328,7 @@ impl Engine {
         content.into_iter().chain([command]).collect()
     }
 
-    fn put_in_force(&self, effects: &[Applied]) {
+    pub(crate) fn put_in_force(&self, effects: &[Applied]) {
         let catalogued = effects
             .iter()
             .any(|effect| effect.kind().is_some_and(|kind| CATALOGUED.contains(&kind)));

@@ -593,6 +593,9 @@ fn start_services(engine: &Arc<Engine>) -> JoinSet<()> {
     services.spawn(Arc::clone(engine).keep_time());
     services.spawn(Arc::clone(engine).keep_watch(WATCH_PERIOD));
     services.spawn(Arc::clone(engine).keep_alive());
+    if !engine.settings().single_server {
+        services.spawn(Arc::clone(engine).follow_definitions());
+    }
     let expiring = Arc::clone(engine);
     services.spawn(async move {
         loop {
