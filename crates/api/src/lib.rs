@@ -23,6 +23,7 @@ mod health;
 mod inquiries;
 mod keys;
 mod listing;
+mod live;
 mod openapi;
 mod pack_files;
 mod pack_index;
@@ -51,6 +52,8 @@ use squall_auth::Directory;
 use squall_auth::rbac::Roles;
 use squall_engine::Engine;
 
+pub use live::Followers;
+
 /// What the API works with.
 #[derive(Debug)]
 pub struct Api {
@@ -70,6 +73,8 @@ pub struct Api {
     pub url: String,
     /// Origins whose pages may call the API from a browser; `*` is any.
     pub allowed_origins: Vec<String>,
+    /// Who follows single executions.
+    pub followers: Arc<Followers>,
 }
 
 type State = axum::extract::State<Arc<Api>>;

@@ -21,12 +21,12 @@ use squall_model::{
 use squall_runners::{ANNOUNCEMENT, announced};
 use squall_store::{Change, Operation, Record, RuleVisibility, Subject, Visibility};
 use squall_value::{Str, Value, dict};
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
 use crate::caller::Caller;
 use crate::endpoint::{Endpoint, Parameter, Shape, get};
 use crate::error::Result;
+use crate::live::{Live, Missed};
 use crate::params::{self, Members, Params, Secrets};
 use crate::{Api, State, executions, view};
 
@@ -137,6 +137,31 @@ impl Filter {
             fixed.starts_with(ANNOUNCEMENT_EVENT) || ANNOUNCEMENT_EVENT.starts_with(fixed)
         };
         self.executions.is_empty() && self.actions.is_empty() && self.events.iter().any(may_fit)
+    }
+
+    /// The executions that alone are heard of; empty for everything.
+    fn followed(&self) -> Vec<ExecutionId> {
+        let mut followed = self.executions.clone();
+        if !followed.is_empty() {
+            followed.extend(self.end.as_ref().map(|(id, _)| *id));
+            followed.sort_unstable();
+            followed.dedup();
+        }
+        followed
+    }
+
+    /// Whether a change may be told at all: who names executions hears of nothing else.
+    fn concerns(&self, change: &Change) -> bool {
+        if self.executions.is_empty() {
+            return true;
+        }
+        match &change.subject {
+            Subject::Execution { id, .. } => {
+                self.executions.contains(id) || self.end.as_ref().is_some_and(|(end, _)| end == id)
+            }
+            Subject::Output { execution, .. } => self.executions.contains(execution),
+            _ => false,
+        }
     }
 
     fn wants_execution(&self, execution: &Execution) -> bool {
@@ -294,6 +319,9 @@ impl Feed {
     ) -> std::result::Result<(), Over> {
         self.see()?;
         for change in changes {
+            if !self.filter.concerns(change) {
+                continue;
+            }
             if let Err(over) = self.tell(change).await {
                 self.flush().await?;
                 return Err(over);
@@ -304,7 +332,11 @@ impl Feed {
 
     async fn run(&mut self, last: Option<u64>) -> std::result::Result<(), Over> {
         // Subscribe first: what happens between is seen twice at most, and positions tell.
-        let mut live = self.api.engine.store().subscribe();
+        let store = Arc::clone(self.api.engine.store());
+        let mut live = match self.filter.followed() {
+            all if all.is_empty() => Live::Whole(store.subscribe()),
+            some => Live::Some(self.api.followers.follow(&*store, some)),
+        };
         let bounds = self
             .api
             .engine
@@ -319,7 +351,7 @@ impl Feed {
             self.catch_up().await?;
         }
         loop {
-            match tokio::time::timeout(HEARTBEAT, live.recv()).await {
+            match tokio::time::timeout(HEARTBEAT, live.next()).await {
                 Err(_) => self.send(Bytes::from_static(b"\n")).await?,
                 Ok(Ok(changes)) => {
                     let seen = self.position;
@@ -328,8 +360,11 @@ impl Feed {
                     let newest = changes.last().map_or(0, |change| change.position);
                     self.position = self.position.max(newest);
                 }
-                Ok(Err(RecvError::Lagged(_))) => self.catch_up().await?,
-                Ok(Err(RecvError::Closed)) => return Err(Over),
+                Ok(Err(Missed::Behind(position))) => {
+                    self.position = self.position.max(position);
+                    self.catch_up().await?;
+                }
+                Ok(Err(Missed::Over)) => return Err(Over),
             }
         }
     }
@@ -607,7 +642,8 @@ async fn follow_output(
     let send = |text: Bytes| async { sender.send(Ok(text)).await.map_err(|_| Over) };
     let id = execution.id();
     let store = api.engine.store();
-    let mut live = store.subscribe();
+    let followed = api.followers.follow(&**store, vec![id]);
+    let mut live = Live::Some(followed);
     let mut next = 0;
     loop {
         // The end is looked up before the output: what was printed before the end is then seen.
@@ -625,22 +661,11 @@ async fn follow_output(
             return send(Bytes::from_static(b"event: EOF\ndata: ''\n\n")).await;
         }
         loop {
-            match tokio::time::timeout(HEARTBEAT, live.recv()).await {
+            match tokio::time::timeout(HEARTBEAT, live.next()).await {
                 Err(_) => send(Bytes::from_static(b"\n")).await?,
-                Ok(Err(RecvError::Closed)) => return Err(Over),
-                Ok(Err(RecvError::Lagged(_))) => break,
-                Ok(Ok(changes)) => {
-                    let concerns = |change: &Change| match &change.subject {
-                        Subject::Execution { id: changed, .. } => *changed == id,
-                        Subject::Output {
-                            execution: printed, ..
-                        } => *printed == id,
-                        _ => false,
-                    };
-                    if changes.iter().any(concerns) {
-                        break;
-                    }
-                }
+                Ok(Err(Missed::Over)) => return Err(Over),
+                // Whatever it was: all that was not sent yet is read anew.
+                Ok(Ok(_) | Err(Missed::Behind(_))) => break,
             }
         }
     }

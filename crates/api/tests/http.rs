@@ -18,6 +18,7 @@ use squall_model::Timestamp;
 use squall_runners::{Host, Registry};
 use squall_store::{MemoryStore, Store};
 use squall_value::{Value, json};
+use tokio_stream::StreamExt;
 use tower::ServiceExt;
 
 struct World {
@@ -103,6 +104,7 @@ async fn world() -> World {
         body_bytes_max: 1 << 20,
         url: "http://test".to_owned(),
         allowed_origins: vec!["http://ui.test".to_owned()],
+        followers: Arc::default(),
     });
     let router = router(api, Service::All);
     World {
@@ -379,6 +381,33 @@ async fn a_stream_that_waits_for_a_past_end_is_told_at_once() {
         .send("GET", &format!("/stream/v1/executions/{id}/output"), "")
         .await;
     assert!(text.as_str().unwrap().ends_with("event: EOF\ndata: ''\n\n"));
+}
+
+#[tokio::test]
+async fn who_follows_one_execution_hears_of_no_other() {
+    let world = World::registered().await;
+    let make = |body| world.send("POST", "/v1/executions", body);
+    let (_, made) = make(r#"{"action":"p.noop","delay":3600000}"#).await;
+    let id = made.get("id").unwrap().as_str().unwrap();
+    let path = format!("/stream/v1/stream?execution_ids={id}&end_execution_id={id}");
+    let request = Request::get(path).header("x-auth-token", &world.token);
+    let request = request.body(Body::empty()).unwrap();
+    let response = world.router.clone().oneshot(request).await.unwrap();
+    let mut body = response.into_body().into_data_stream();
+    // Once it has begun, nothing is missed.
+    assert_eq!(body.next().await.unwrap().unwrap(), "\n");
+    let (_, other) = make(r#"{"action":"p.noop"}"#).await;
+    let other = other.get("id").unwrap().as_str().unwrap();
+    world
+        .send("DELETE", &format!("/v1/executions/{id}"), "")
+        .await;
+    let mut text = String::new();
+    while let Some(Ok(piece)) = body.next().await {
+        text.push_str(&String::from_utf8_lossy(&piece));
+    }
+    assert!(text.contains(id) && text.contains("canceled"), "{text}");
+    assert!(!text.contains(other), "{text}");
+    assert!(!text.contains("st2.trigger_instance"), "{text}");
 }
 
 #[tokio::test]

@@ -222,8 +222,7 @@ impl Server {
 
         let pack_directories = pack_directories(options, &data)?;
         packs::register_all(&engine, &pack_directories).await;
-        let recovered = engine.recover().await?;
-        tell_recovered(recovered);
+        tell_recovered(engine.recover().await?);
         let mut services = start_services(&engine);
         services.spawn(Arc::clone(&roles).follow());
         tokio::spawn(renew_local_token(
@@ -248,6 +247,7 @@ impl Server {
             body_bytes_max: engine.settings().payload_bytes_max,
             url: url.clone(),
             allowed_origins: options.http.allowed_origins.clone(),
+            followers: Arc::default(),
         });
         // Commands that know the data directory find the server by it.
         write_private(&data.join("address"), &url).context("cannot leave the server's address")?;
