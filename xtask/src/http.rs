@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-pub(crate) use events::Events;
+pub(crate) use events::{Event, Events};
 
 /// How long an answer may take. Longer means that the server hangs.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -42,9 +42,18 @@ impl Answer {
     ///
     /// When it isn't JSON.
     pub(crate) fn json(&self) -> Result<Value> {
+        self.read()
+    }
+
+    /// The members of the body's JSON that matter; the others are passed over.
+    ///
+    /// # Errors
+    ///
+    /// When it isn't JSON, or a member is missing.
+    pub(crate) fn read<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.body).with_context(|| {
             let text = String::from_utf8_lossy(&self.body);
-            format!("the answer is not JSON: {text:.200}")
+            format!("the answer is not the JSON that was expected: {text:.200}")
         })
     }
 }

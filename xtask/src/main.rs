@@ -15,6 +15,7 @@ mod fuzz;
 mod http;
 mod packs;
 mod peers;
+mod postgres;
 mod server;
 mod suites;
 mod tidy;

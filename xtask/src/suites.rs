@@ -187,6 +187,7 @@ fn crash(root: &Path) -> Result<Outcome> {
     for (bug, is_cut) in [
         (crash::Planted::DurabilityNone, true),
         (crash::Planted::StartBeforeCommit, false),
+        (crash::Planted::SignalAsTruth, false),
     ] {
         let planted = crash::Options {
             planted: Some(bug),

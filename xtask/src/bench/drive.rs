@@ -71,14 +71,10 @@ impl Work {
                     "{action} was refused: {}",
                     answer.status
                 );
-                let shown = answer.json()?;
-                Ok(shown["id"]
-                    .as_str()
-                    .context("an execution has an id")?
-                    .to_owned())
+                Ok(answer.read::<Asked>()?.id)
             }
             Self::Event => {
-                let body = json!({ "kind": "go", "number": 1, "repository": "org/none" });
+                let body = super::fill::event();
                 let answer = client.post("/v1/webhooks/bench", &[], &body)?;
                 ensure!(
                     answer.is_success(),
@@ -90,6 +86,13 @@ impl Work {
             }
         }
     }
+}
+
+/// What is read of an execution.
+#[derive(Debug, serde::Deserialize)]
+pub(super) struct Asked {
+    /// What its end is known by.
+    pub(super) id: String,
 }
 
 /// Milliseconds from the request to the end in the stream, one after the other, sorted.
@@ -175,24 +178,32 @@ fn measure(load: &Load<'_>, server: &Server, seconds: f64) -> Result<Rate> {
     })
 }
 
-/// Runs `count` executions as fast as they go, so that the store has them.
+/// Sends so much work without waiting for its ends, while nobody listens.
 ///
 /// # Errors
 ///
-/// When the server refuses or some work doesn't succeed.
-pub(crate) fn fill(server: &Server, count: u64) -> Result<()> {
-    let work = Work::noop();
-    let load = Load::new(server, &work)?;
+/// When the server refuses.
+pub(crate) fn send_all(server: &Server, work: &Work, count: u64) -> Result<()> {
+    /// Enough to keep the server busy, few enough to leave it the cores.
+    const CALLERS: usize = 16;
     std::thread::scope(|threads| {
-        for _ in 0..64 {
-            threads.spawn(|| load.drive(server));
-        }
-        while load.finished() < count && load.failure().is_ok() {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        load.over.store(true, Ordering::SeqCst);
-    });
-    load.failure()
+        let callers = (0..CALLERS as u64).map(|lane| {
+            threads.spawn(move || -> Result<()> {
+                let mut client = server.client();
+                for _ in (lane..count).step_by(CALLERS) {
+                    work.send(&mut client)?;
+                }
+                Ok(())
+            })
+        });
+        let callers: Vec<_> = callers.collect();
+        let done = callers.into_iter().map(|caller| {
+            caller
+                .join()
+                .unwrap_or_else(|_| Err(anyhow::anyhow!("a caller broke down")))
+        });
+        done.collect()
+    })
 }
 
 struct Load<'a> {
@@ -247,7 +258,11 @@ impl<'a> Load<'a> {
 }
 
 /// The CPU time of a process so far, its children's not counted, in seconds.
-fn cpu_seconds(pid: u32) -> Result<f64> {
+///
+/// # Errors
+///
+/// When the process is gone.
+pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
     let stat =
         std::fs::read_to_string(format!("/proc/{pid}/stat")).context("the server is gone")?;
     let fields = stat.rsplit_once(')').context("/proc has no such form")?.1;

@@ -65,8 +65,8 @@ impl Ends {
     }
 
     fn follow(&self, mut events: Events) {
-        while let Ok(Some(data)) = events.next() {
-            let Ok(shown) = serde_json::from_str::<Told>(&data) else {
+        while let Ok(Some(event)) = events.next() {
+            let Ok(shown) = serde_json::from_str::<Told>(&event.data) else {
                 continue;
             };
             let (id, status) = (&*shown.id, &*shown.status);

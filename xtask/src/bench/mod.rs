@@ -5,35 +5,40 @@
 
 mod drive;
 mod ends;
+mod fill;
+mod groups;
+mod lists;
+mod pace;
 mod pack;
-mod postgres;
+mod report;
+mod stream;
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde_json::json;
 
+use crate::clock::Stopwatch;
+use crate::postgres::Postgres;
 use crate::server::{self, Server, Setup};
-use drive::{Work, fsync_ms, latencies, quantile, rate};
-use postgres::Postgres;
+use drive::{Rate, Work};
+use groups::GROUPS;
+use report::Report;
 
 /// How many callers a rate is measured with.
 const CALLERS: usize = 64;
 
-/// After a start, the server is left alone so long before its memory is read.
-const IDLE: Duration = Duration::from_secs(2);
-
 /// What is measured.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
-    /// The keys to measure; all when none is named.
+    /// The keys or groups of keys to measure, such as `noop_per_s_64` or `lists`; all when none is
+    /// named.
     names: Vec<String>,
     /// Measure the expression languages beside Python's, instead of the server. Needs a network.
     #[arg(long)]
     pub(crate) peers: bool,
-    /// Write the values to this file as JSON.
+    /// Write the values to this file as JSON, after each group of keys.
     #[arg(long)]
     json: Option<PathBuf>,
     /// Use a database server: `postgres` starts one for the benchmark, a URL names one that is there
@@ -51,92 +56,17 @@ pub(crate) struct Options {
     binary: Option<PathBuf>,
 }
 
-/// Keys that are measured together.
-struct Group {
-    keys: &'static [&'static str],
-    run: fn(&Bench) -> Result<Vec<f64>>,
-}
-
-const GROUPS: &[Group] = &[
-    Group {
-        keys: &["fsync_ms_p50"],
-        run: |bench| Ok(vec![fsync_ms(&bench.home)?]),
-    },
-    Group {
-        keys: &["ready_ms", "idle_rss_mib"],
-        run: Bench::start,
-    },
-    Group {
-        keys: &["noop_latency_ms_p50", "noop_latency_ms_p99"],
-        run: |bench| bench.latency(&Work::noop(), 100, 1000),
-    },
-    Group {
-        keys: &["noop_per_s_64", "noop_cpu_us"],
-        run: |bench| bench.rate(&Work::noop(), 0),
-    },
-    Group {
-        keys: &["noop_per_s_64_full"],
-        run: Bench::full,
-    },
-    Group {
-        keys: &["shell_latency_ms_p50"],
-        run: |bench| bench.latency(&Work::shell(), 20, 300),
-    },
-    Group {
-        keys: &["shell_per_s"],
-        run: |bench| bench.rate(&Work::shell(), 0),
-    },
-    Group {
-        keys: &["python_latency_ms_p50"],
-        run: |bench| bench.latency(&Work::python(), 20, 300),
-    },
-    Group {
-        keys: &["python_first_ms"],
-        run: Bench::first,
-    },
-    Group {
-        keys: &["python_per_s"],
-        run: |bench| bench.rate(&Work::python(), 0),
-    },
-    Group {
-        keys: &["event_latency_ms_p50"],
-        run: |bench| bench.latency(&Work::Event, 100, 1000),
-    },
-    Group {
-        keys: &["event_to_execution_per_s", "match_us_1_rule"],
-        run: |bench| bench.rate(&Work::Event, 0),
-    },
-    Group {
-        keys: &["match_us_10000_unrelated"],
-        run: |bench| Ok(vec![bench.rate(&Work::Event, 10_000)?[1]]),
-    },
-    Group {
-        keys: &["sequence_100_ms"],
-        run: |bench| bench.latency(&Work::action("bench.sequence", json!({})), 2, 11),
-    },
-    Group {
-        keys: &["sequence_100_shell_ms"],
-        run: |bench| bench.latency(&Work::action("bench.sequence_shell", json!({})), 1, 5),
-    },
-    Group {
-        keys: &["with_items_1000_ms"],
-        run: |bench| bench.latency(&Work::action("bench.items", json!({})), 2, 11),
-    },
-];
-
-/// Measures and prints the table; always true, since slowness is no failure.
+/// Measures and prints the table; slowness is no failure. False when some keys could not be
+/// measured.
 ///
 /// # Errors
 ///
-/// When a name is no key, the server can't be built, or what is measured fails.
+/// When a name is no key, or the server can't be built.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
-    let known: Vec<&str> = GROUPS
-        .iter()
-        .flat_map(|group| group.keys)
-        .copied()
-        .collect();
     for name in &options.names {
-        if !known.contains(&name.as_str()) {
+        if !GROUPS.iter().any(|group| group.has(name)) {
+            let known = GROUPS.iter().flat_map(|group| group.keys);
+            let known: Vec<&str> = known.copied().collect();
             bail!(
                 "nothing is called `{name}`: choose among {}",
                 known.join(", ")
@@ -152,75 +82,79 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
         binary,
         home: fs::canonicalize(place.path())?,
         options: options.clone(),
+        full: RefCell::new(None),
     };
-    let load_before = load_average()?;
-    let fsync = fsync_ms(&bench.home)?;
-    println!("{:<28} {:>12}", "key", "value");
-    let mut values = serde_json::Map::new();
+    let watch = Stopwatch::start();
+    let mut report = Report::begin(&bench.home, options)?;
     for group in GROUPS {
-        let wanted = |key: &&&str| {
-            options.names.is_empty() || options.names.iter().any(|name| name == **key)
+        let wanted = |key: &str| {
+            let mut names = options.names.iter();
+            options.names.is_empty() || names.any(|name| name == key || name == group.name)
         };
-        if !group.keys.iter().any(|key| wanted(&key)) {
+        if !group.keys.iter().any(|key| wanted(key)) {
             continue;
         }
-        let measured = (group.run)(&bench).with_context(|| group.keys.join(", "))?;
-        for (key, value) in group.keys.iter().zip(measured) {
-            if wanted(&key) {
-                println!("{key:<28} {value:>12.3}");
-                values.insert((*key).to_owned(), json!(value));
-            }
+        match (group.run)(&bench) {
+            Ok(measured) => report.add(group.keys, &measured, wanted),
+            Err(error) => report.fail(group.name, &error),
         }
+        report.write(options.json.as_deref())?;
     }
-    let load_after = load_average()?;
-    let cores = std::thread::available_parallelism()?;
-    let store = options.database.as_deref().map_or("sqlite", |_| "postgres");
-    println!(
-        "measured on {cores} cores, store {store}, load {load_before} before and {load_after} after, \
-         fsync of 4 KiB p50 {fsync:.3} ms before"
-    );
-    values.insert(
-        "conditions".to_owned(),
-        json!({
-            "cores": cores.get(), "store": store, "load_before": load_before,
-            "load_after": load_after, "fsync_ms_p50_before": fsync,
-            "seconds": options.seconds, "full": options.full,
-        }),
-    );
-    if let Some(path) = &options.json {
-        let text = serde_json::to_string_pretty(&values)?;
-        fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(true)
+    report.end(options.json.as_deref(), watch.seconds())
 }
 
-/// How busy the machine was in the last minute.
-fn load_average() -> Result<f64> {
-    let text = fs::read_to_string("/proc/loadavg").context("cannot read the load")?;
-    let first = text.split(' ').next().unwrap_or_default();
-    first.parse().context("/proc/loadavg has no such form")
+/// What a group of keys came to: its values, in the order of the keys, and what belongs beside them.
+#[derive(Debug, Default)]
+struct Measured {
+    values: Vec<f64>,
+    note: Option<String>,
+}
+
+impl From<Vec<f64>> for Measured {
+    fn from(values: Vec<f64>) -> Self {
+        Self { values, note: None }
+    }
 }
 
 struct Bench {
     binary: PathBuf,
     home: PathBuf,
     options: Options,
+    /// The server whose store is full, once one was asked for, and how many executions it holds.
+    full: RefCell<Option<(Running, u64)>>,
 }
 
-/// A server on an empty store, and what goes with it.
+/// A server, and what goes with it.
 struct Running {
     server: Server,
+    setup: Setup,
     /// Dropped after the server.
     _database: Option<Postgres>,
     _place: tempfile::TempDir,
 }
 
+impl Running {
+    /// Stops the server in an orderly way and starts it on the same data.
+    fn restart(&mut self) -> Result<()> {
+        self.server.stop()?;
+        self.server = Server::start(&self.setup)?;
+        Ok(())
+    }
+}
+
 impl Bench {
-    /// Starts a server on an empty store, with so many rules that match nothing.
+    /// Starts a server on an empty store, with the pack of the benchmark, with so many rules that
+    /// match nothing.
     fn server(&self, unrelated: usize) -> Result<Running> {
+        self.server_with(|packs| pack::write(packs, unrelated))
+    }
+
+    /// Starts a server on an empty store, with the packs that are written.
+    fn server_with(&self, write: impl FnOnce(&Path) -> Result<()>) -> Result<Running> {
         let place = tempfile::tempdir_in(&self.home)?;
         let packs = place.path().join("packs");
-        pack::write(&packs, unrelated)?;
+        fs::create_dir_all(&packs)?;
+        write(&packs)?;
         let database = match self.options.database.as_deref() {
             Some("postgres") => Some(Postgres::start()?),
             _ => None,
@@ -240,56 +174,28 @@ impl Bench {
         };
         Ok(Running {
             server: Server::start(&setup)?,
+            setup,
             _database: database,
             _place: place,
         })
     }
 
-    fn latency(&self, work: &Work, warm: usize, count: usize) -> Result<Vec<f64>> {
+    fn rate(&self, work: &Work) -> Result<Rate> {
         let running = self.server(0)?;
-        let times = latencies(&running.server, work, warm, count)?;
-        Ok(vec![quantile(&times, 0.5), quantile(&times, 0.99)])
+        drive::rate(&running.server, work, CALLERS, self.options.seconds)
     }
 
-    fn rate(&self, work: &Work, unrelated: usize) -> Result<Vec<f64>> {
-        let running = self.server(unrelated)?;
-        let rate = rate(&running.server, work, CALLERS, self.options.seconds)?;
-        Ok(vec![rate.per_second, rate.cpu_us])
-    }
-
-    fn full(&self) -> Result<Vec<f64>> {
-        let running = self.server(0)?;
-        drive::fill(&running.server, self.options.full)?;
-        let rate = rate(
-            &running.server,
-            &Work::noop(),
-            CALLERS,
-            self.options.seconds,
-        )?;
-        Ok(vec![rate.per_second])
-    }
-
-    /// The median time of the first Python action of a pack, on servers that were just started.
-    fn first(&self) -> Result<Vec<f64>> {
-        let mut times = Vec::new();
-        for _ in 0..5 {
-            let running = self.server(0)?;
-            times.extend(latencies(&running.server, &Work::python(), 0, 1)?);
-        }
-        times.sort_by(f64::total_cmp);
-        Ok(vec![quantile(&times, 0.5)])
-    }
-
-    /// The median of starts on an empty store, and the memory some time after the last.
-    fn start(&self) -> Result<Vec<f64>> {
-        let mut times = Vec::new();
-        for _ in 0..5 {
-            times.push(self.server(0)?.server.ready_seconds * 1e3);
-        }
-        times.sort_by(f64::total_cmp);
-        let running = self.server(0)?;
-        std::thread::sleep(IDLE);
-        let memory = drive::rss_mib(running.server.pid())?;
-        Ok(vec![quantile(&times, 0.5), memory])
+    /// Does something with the server whose store is full; fills it when it is the first.
+    fn with_full<T>(&self, work: impl FnOnce(&Server) -> Result<T>) -> Result<T> {
+        let mut full = self.full.borrow_mut();
+        let (running, _) = match &mut *full {
+            Some(full) => full,
+            none => {
+                let running = self.server(0)?;
+                let held = fill::fill(&running.server, self.options.full)?;
+                none.insert((running, held))
+            }
+        };
+        work(&running.server)
     }
 }

@@ -14,6 +14,7 @@ mod random;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,10 +22,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::clock::Stopwatch;
+use crate::postgres::Postgres;
 use crate::server::{self, Server, Setup};
 use check::Records;
 use load::Load;
 use power::Power;
+use processes::Process;
 use random::Random;
 
 /// How many threads send.
@@ -35,6 +38,9 @@ const LIFE: std::ops::Range<u64> = 20..1000;
 
 /// How long it may take until nothing is under way any more, in seconds.
 const QUIET_MAX: f64 = 120.0;
+
+/// The same with a bug planted, when nothing else was found until then.
+const QUIET_MAX_PLANTED: f64 = 15.0;
 
 /// How often is looked whether it is quiet.
 const QUIET_PERIOD: Duration = Duration::from_millis(200);
@@ -82,6 +88,10 @@ pub(crate) struct Options {
     /// With each kill, the files of the store lose what was not synced to the disk.
     #[arg(long)]
     pub(crate) power_cut: bool,
+    /// Keep the state in a PostgreSQL that the test starts for itself. With `--power-cut`, it
+    /// crashes with each kill and has to recover.
+    #[arg(long)]
+    pub(crate) postgres: bool,
     /// Plants a bug that the test has to find.
     #[arg(long)]
     pub(crate) planted: Option<Planted>,
@@ -103,6 +113,7 @@ impl Options {
             kills,
             seed: 1,
             power_cut: false,
+            postgres: false,
             planted: None,
             release: false,
             binary: None,
@@ -147,8 +158,14 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
     let place = tempfile::Builder::new().prefix("squall-crash-").tempdir()?;
     let home = fs::canonicalize(place.path())?;
     write_pack(&home.join("packs"))?;
-    let power = options.power_cut.then(|| Power::new(&home)).transpose()?;
-    let arguments = options.planted.map(Planted::arguments).unwrap_or_default();
+    let database = options.postgres.then(Postgres::start).transpose()?;
+    let power = (options.power_cut && database.is_none())
+        .then(|| Power::new(&home))
+        .transpose()?;
+    let mut arguments = options.planted.map(Planted::arguments).unwrap_or_default();
+    if let Some(database) = &database {
+        arguments.extend(["--database".to_owned(), database.url()]);
+    }
     let setup = Setup {
         binary,
         data: home.join("data"),
@@ -162,6 +179,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
         effects: home.join("effects"),
         setup,
         power,
+        database,
         wrong: Vec::new(),
         records: Records::default(),
     };
@@ -202,6 +220,7 @@ struct Test {
     effects: PathBuf,
     setup: Setup,
     power: Option<Power>,
+    database: Option<Postgres>,
     wrong: Vec<String>,
     records: Records,
 }
@@ -214,9 +233,15 @@ impl Test {
             effects,
             setup,
             power,
+            database,
             wrong,
             records,
         } = self;
+        let crashes = database.as_ref().filter(|_| options.power_cut);
+        let outage = Outage {
+            power: power.as_ref(),
+            database: crashes,
+        };
         let load = &*load;
         std::thread::scope(|threads| {
             for lane in 1..=THREADS {
@@ -228,7 +253,7 @@ impl Test {
                     load.open(&server);
                     let life = LIFE.start + random.below(LIFE.end - LIFE.start);
                     std::thread::sleep(Duration::from_millis(life));
-                    wrong.extend(restart(&mut server, load, setup, power.as_ref(), records)?);
+                    wrong.extend(restart(&mut server, load, setup, &outage, records)?);
                     let acknowledged = load.ledger().acknowledged();
                     println!(
                         "crash: kill {kill} after {life} ms, ready again in {:.2} s, {acknowledged} events",
@@ -244,7 +269,12 @@ impl Test {
             load.end();
             done
         })?;
-        let executions = settle(&mut server, load, effects, wrong)?;
+        let quiet_max = match options.planted {
+            // What such a bug leaves lying never comes to an end.
+            Some(_) => QUIET_MAX_PLANTED,
+            None => QUIET_MAX,
+        };
+        let executions = settle(&mut server, load, effects, quiet_max, wrong)?;
         server.stop()?;
         let left = processes::marked(&setup.data);
         if !left.is_empty() {
@@ -286,22 +316,40 @@ impl Test {
     }
 }
 
+/// What happens beside the kill of the server.
+struct Outage<'a> {
+    /// The files of the store lose what was not synced.
+    power: Option<&'a Power>,
+    /// The database crashes.
+    database: Option<&'a Postgres>,
+}
+
+impl Outage<'_> {
+    /// Ends what the power kept alive, and takes what was not synced.
+    fn strike(&self, orphans: &BTreeSet<Process>, data: &Path) -> Result<()> {
+        if self.power.is_some() || self.database.is_some() {
+            processes::end(orphans)?;
+        }
+        if let Some(power) = self.power {
+            power.cut(data)?;
+        }
+        self.database.map_or(Ok(()), Postgres::crash)
+    }
+}
+
 /// Kills the server under load, starts it again, and checks what holds at any moment.
 fn restart(
     server: &mut Server,
     load: &Load,
     setup: &Setup,
-    power: Option<&Power>,
+    outage: &Outage<'_>,
     records: &mut Records,
 ) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     server.kill()?;
     load.close();
     let orphans = processes::marked(&setup.data);
-    if let Some(power) = power {
-        processes::end(&orphans)?;
-        power.cut(&setup.data)?;
-    }
+    outage.strike(&orphans, &setup.data)?;
     *server = Server::start(setup).context("the server doesn't start after a kill")?;
     let left = processes::marked(&setup.data);
     let orphans: Vec<_> = left.intersection(&orphans).collect();
@@ -320,11 +368,12 @@ fn settle(
     server: &mut Server,
     load: &Load,
     effects: &Path,
+    quiet_max: f64,
     wrong: &mut Vec<String>,
 ) -> Result<usize> {
     let mut client = server.client();
     let watch = Stopwatch::start();
-    while !check::is_quiet(&mut client)? && watch.seconds() < QUIET_MAX {
+    while !check::is_quiet(&mut client)? && watch.seconds() < quiet_max {
         std::thread::sleep(QUIET_PERIOD);
     }
     let records = Records::read(&mut client)?;

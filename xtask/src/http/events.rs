@@ -44,6 +44,17 @@ impl Client {
     }
 }
 
+/// An event of a stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Event {
+    /// Its number, or 0.
+    pub(crate) id: u64,
+    /// Its name.
+    pub(crate) name: String,
+    /// What it says.
+    pub(crate) data: String,
+}
+
 /// A stream of server-sent events.
 #[derive(Debug)]
 pub(crate) struct Events {
@@ -53,16 +64,22 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// The data of the next event; `None` when the stream is over.
+    /// The next event; `None` when the stream is over.
     ///
     /// # Errors
     ///
     /// When the connection fails.
-    pub(crate) fn next(&mut self) -> Result<Option<String>> {
+    pub(crate) fn next(&mut self) -> Result<Option<Event>> {
+        let mut event = Event::default();
         loop {
             while let Some(line) = self.line() {
-                if let Some(data) = line.strip_prefix("data: ") {
-                    return Ok(Some(data.to_owned()));
+                match line.split_once(": ") {
+                    Some(("id", id)) => event.id = id.parse().unwrap_or_default(),
+                    Some(("event", name)) => name.clone_into(&mut event.name),
+                    Some(("data", data)) => data.clone_into(&mut event.data),
+                    // An empty line ends an event, or only shows that the stream lives.
+                    _ if line.is_empty() && !event.name.is_empty() => return Ok(Some(event)),
+                    _ => {}
                 }
             }
             if !self.more()? {

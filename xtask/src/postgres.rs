@@ -1,4 +1,4 @@
-//! A PostgreSQL server for the benchmark: fresh, with its default settings, on a free port.
+//! A PostgreSQL server for a task: fresh, with its default settings, on a free port.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ impl Postgres {
     /// When PostgreSQL isn't installed, or doesn't start.
     pub(crate) fn start() -> Result<Self> {
         let programs = programs()?;
-        // Not below the benchmark's own directory: another user has to reach it.
+        // Not below the task's own directory: another user has to reach it.
         let place = tempfile::Builder::new().prefix("squall-pg-").tempdir()?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let database = Self {
@@ -43,12 +43,28 @@ impl Postgres {
             "initdb",
             &["-A", "trust", "-U", "squall", "--no-instructions"],
         )?;
+        database.run_server()?;
+        Ok(database)
+    }
+
+    fn run_server(&self) -> Result<()> {
+        let port = self.port;
         let options =
             format!("-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''");
-        let log = database.place.path().join("log");
+        let log = self.place.path().join("log");
         let log = log.to_string_lossy();
-        database.run("pg_ctl", &["-w", "-o", &options, "-l", &log, "start"])?;
-        Ok(database)
+        self.run("pg_ctl", &["-w", "-o", &options, "-l", &log, "start"])
+    }
+
+    /// Ends all its processes at once, without a checkpoint, and starts it again: it has to recover
+    /// from what it had synced.
+    ///
+    /// # Errors
+    ///
+    /// When it doesn't start again.
+    pub(crate) fn crash(&self) -> Result<()> {
+        self.run("pg_ctl", &["-w", "-m", "immediate", "stop"])?;
+        self.run_server()
     }
 
     /// Where the empty database is reached.
