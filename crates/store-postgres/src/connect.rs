@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use squall_store::Error;
 use squall_store::migrate::{self, Migration};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, watch};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Row, Statement};
@@ -107,7 +107,7 @@ impl Session {
     /// Connects. `hints` gets the positions that notifications name.
     pub(crate) async fn open(
         config: &Config,
-        hints: Option<mpsc::Sender<()>>,
+        hints: Option<watch::Sender<u64>>,
     ) -> Result<Session, Error> {
         let connected = config.connect(NoTls).await;
         let (client, mut connection) =
@@ -116,9 +116,10 @@ impl Session {
             let messages = futures::stream::poll_fn(move |cx| connection.poll_message(cx));
             futures::pin_mut!(messages);
             while let Some(Ok(message)) = futures::StreamExt::next(&mut messages).await {
-                if let (AsyncMessage::Notification(_), Some(hints)) = (message, &hints) {
-                    // A full channel holds a hint already, and one is as good as many.
-                    let _ = hints.try_send(());
+                if let (AsyncMessage::Notification(told), Some(hints)) = (message, &hints) {
+                    // What can't be read is a hint nevertheless.
+                    let position = told.payload().parse().unwrap_or(u64::MAX);
+                    hints.send_replace(position);
                 }
             }
         });

@@ -28,6 +28,11 @@ impl Feed {
         Feed { last, subscribers }
     }
 
+    /// The position of the newest change that was published.
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
     /// Publishes what this server committed, after what others committed before it.
     pub(crate) async fn own(&mut self, reader: &Reader, transactions: Vec<Vec<Change>>) {
         for changes in transactions {

@@ -19,7 +19,7 @@ use squall_store::{
     Transaction, TriggerInstanceFilter,
 };
 use squall_value::Str;
-use tokio::sync::{Mutex, broadcast, mpsc, oneshot};
+use tokio::sync::{Mutex, broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, Row};
@@ -163,7 +163,7 @@ impl Drop for PostgresStore {
 
 /// Reads what other servers commit: when a hint comes, and now and then without one.
 async fn listen(config: Config, env: Arc<dyn Env>, feed: Arc<Mutex<Feed>>, reader: Arc<Reader>) {
-    let (send, mut hints) = mpsc::channel(1);
+    let (send, mut hints) = watch::channel(0);
     let mut session: Option<Session> = None;
     loop {
         if session.as_ref().is_none_or(Session::is_closed) {
@@ -178,11 +178,17 @@ async fn listen(config: Config, env: Arc<dyn Env>, feed: Arc<Mutex<Feed>>, reade
                 }
             };
         }
-        tokio::select! {
-            _ = hints.recv() => {}
-            () = env.sleep(POLL) => {}
+        let is_told = tokio::select! {
+            told = hints.changed() => told.is_ok(),
+            () = env.sleep(POLL) => false,
+        };
+        let mut feed = feed.lock().await;
+        if is_told && *hints.borrow_and_update() <= feed.last() {
+            // This server's own commit, most likely.
+            continue;
         }
-        let read = feed.lock().await.read_all(&reader).await;
+        let read = feed.read_all(&reader).await;
+        drop(feed);
         if let Err(error) = read {
             tracing::warn!(%error, "changes of other servers were not read");
             env.sleep(POLL).await;

@@ -398,5 +398,8 @@ fn changes<'a>(plan: &'a Plan, last_position: u64, call: Push<'a, '_>) {
         "UPDATE appender SET position = $1",
         vec![Box::new(last_position.cast_signed())],
     );
-    call("SELECT pg_notify('squall_change', '')", Vec::new());
+    call(
+        "SELECT pg_notify('squall_change', $1)",
+        vec![Box::new(last_position.to_string())],
+    );
 }
