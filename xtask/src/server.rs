@@ -12,7 +12,7 @@ use crate::command;
 use crate::http::Client;
 
 /// How long a start may take before it counts as a hang, in seconds.
-const START_MAX: f64 = 120.0;
+const START_MAX: f64 = 300.0;
 
 /// How often is looked whether the server is ready.
 const LOOK_PERIOD: Duration = Duration::from_millis(5);
