@@ -30,8 +30,9 @@ use crate::live::{Live, Missed};
 use crate::params::{self, Members, Params, Secrets};
 use crate::{Api, State, executions, view};
 
-/// How many events may wait for a slow client before the feed is read from the store instead.
-const WAITING_MAX: usize = 256;
+/// How many pieces may wait for a slow client before the feed is read from the store instead: with
+/// [`PIECE`], some 2 MiB for each client that does not keep up.
+const WAITING_MAX: usize = 32;
 
 /// How many changes are read from the store at a time.
 const BATCH: usize = 500;
