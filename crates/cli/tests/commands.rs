@@ -622,3 +622,85 @@ async fn held_tasks_are_listed_and_decided_about() {
         )
         .await;
 }
+
+#[tokio::test]
+async fn workflows_are_checked_drawn_and_tested_without_a_server() {
+    let server = Server::start().await;
+    let home = server.home.path().join("pack");
+    std::fs::create_dir_all(home.join("workflows")).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(home.join(name), text).unwrap();
+    write(
+        "workflows/deploy.yaml",
+        "version: 1.0\ninput: [name]\ntasks:\n  a:\n    action: core.echo message=<% ctx().st2.user %>\n    timeout: 5\n    next: [{do: b}]\n  b:\n    action: core.noop\n",
+    );
+    write(
+        "workflows/chain.yaml",
+        "chain:\n  - {name: one, ref: core.noop, on-success: two}\n  - {name: two, ref: core.noop}\n",
+    );
+    write(
+        "tests.yaml",
+        "name: it deploys\nworkflow: workflows/deploy.yaml\ncontext: {st2: {user: ann}}\nexpected_task_sequence: [a, b]\n---\nname: it does not\nworkflow: workflows/deploy.yaml\ncontext: {st2: {user: ann}}\nexpected_task_sequence: [b]\n",
+    );
+    let workflows = home.join("workflows");
+    let workflows = workflows.to_str().unwrap();
+    server
+        .check(
+            &format!("workflow check {workflows}"),
+            expect![[r#"
+            ~/pack/workflows/chain.yaml: fine
+            ~/pack/workflows/deploy.yaml: fine
+            -- 0
+        "#]],
+        )
+        .await;
+    server
+        .check(
+            &format!("workflow check {workflows} --orquesta"),
+            expect![[r#"
+                ~/pack/workflows/chain.yaml: fine
+                error: Additional properties are not allowed ('timeout' was unexpected)
+                 --> ~/pack/workflows/deploy.yaml:6:5
+                  |
+                6 |     timeout: 5
+                  |     ^
+                  = at: tasks.a
+                  = help: known here: delay, join, with, action, input, retry, next
+
+                ~/pack/workflows/deploy.yaml: 1 error
+                -- 1
+            "#]],
+        )
+        .await;
+    server
+        .check(
+            &format!("workflow graph {workflows}/chain.yaml"),
+            expect![[r#"
+                * one  (core.noop)
+                    -> two  if succeeded
+                    -> continue  if failed
+                  two  (core.noop)
+                    -> continue  if succeeded
+                    -> continue  if failed
+                -- 0
+            "#]],
+        )
+        .await;
+    let home = home.to_str().unwrap();
+    server
+        .check(
+            &format!("workflow test {home}"),
+            expect![[r#"
+            ok   it deploys
+            FAIL it does not
+                   the order of tasks
+                   expected: b
+                   got:      a, b
+            1 passed, 1 failed
+            -- 1
+        "#]],
+        )
+        .await;
+    let nowhere = format!("workflow check {home}/none");
+    let shown = server.run(&nowhere, &[]).await;
+    assert!(shown.contains("none"), "{shown}");
+}

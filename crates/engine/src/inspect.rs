@@ -1,13 +1,10 @@
 //! What is wrong with a workflow, before anybody runs it.
 
-use squall_value::{Str, Value};
+use squall_value::Value;
 use squall_workflow::inspect::{ActionContract, Actions, Surroundings, inspect};
 
 use crate::Engine;
 use crate::catalog::Catalog;
-
-/// The variables that every workflow is handed, beside its inputs.
-const HANDED_DOWN: [&str; 2] = ["st2", "parent"];
 
 impl Engine {
     /// Everything that is wrong in the text of a workflow, as StackStorm lists it, calls of the
@@ -16,9 +13,8 @@ impl Engine {
     pub fn inspect_workflow(&self, text: &str) -> Value {
         let catalog = self.catalog();
         let surroundings = Surroundings {
-            known: HANDED_DOWN.into_iter().map(Str::from).collect(),
             actions: Some(&*catalog),
-            ..Surroundings::default()
+            ..Surroundings::on_a_server()
         };
         inspect(text, self.expressions(), &surroundings).to_list()
     }

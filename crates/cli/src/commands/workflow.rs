@@ -7,7 +7,7 @@ use clap::{Subcommand, ValueEnum};
 use squall_expr::Expressions;
 use squall_value::{Value, dict};
 use squall_workflow::definition::Diagnostic;
-use squall_workflow::inspect::{Inspection, Surroundings, inspect};
+use squall_workflow::inspect::{Dialect, Inspection, Surroundings, inspect_any};
 use squall_workflow::testing::{self, Coverage, Outcome};
 use squall_workflow::{Definition, draw};
 use squall_yaml::Severity;
@@ -28,12 +28,15 @@ Examples:
   squall workflow check actions/workflows/deploy.yaml
   squall workflow check actions/workflows/*.yaml --json")]
     Check {
-        /// Workflow files, or `-` for standard input
+        /// Workflow files, directories of them, or `-` for standard input
         #[arg(value_name = "FILE", required = true)]
         files: Vec<String>,
         /// Treat warnings as errors
         #[arg(long)]
         strict: bool,
+        /// Refuse what goes beyond Orquesta, for workflows that must run in StackStorm, too
+        #[arg(long)]
+        orquesta: bool,
     },
     /// Draw a workflow
     #[command(after_help = "\
@@ -55,9 +58,10 @@ Examples:
     #[command(after_help = "\
 Examples:
   squall workflow test tests/deploy.yaml
-  squall workflow test tests/*.yaml --coverage --junit report.xml")]
+  squall workflow test tests --coverage --junit report.xml")]
     Test {
-        /// Files of tests; paths in them are relative to the file, else to the current directory
+        /// Files of tests, or directories with such files among others; paths in them are relative
+        /// to the file, else to the current directory
         #[arg(value_name = "FILE", required = true)]
         files: Vec<String>,
         /// Tell which tasks and transitions no test took
@@ -86,7 +90,17 @@ pub enum Drawing {
 impl Workflow {
     pub(crate) fn carry_out(self, invocation: &mut Invocation) -> Result<u8> {
         match self {
-            Workflow::Check { files, strict } => check(invocation, &files, strict),
+            Workflow::Check {
+                files,
+                strict,
+                orquesta,
+            } => {
+                let dialect = match orquesta {
+                    true => Dialect::Orquesta,
+                    false => Dialect::Squall,
+                };
+                check(invocation, &files, strict, dialect)
+            }
             Workflow::Graph { file, format } => graph(invocation, &file, format),
             Workflow::Test {
                 files,
@@ -97,18 +111,30 @@ impl Workflow {
     }
 }
 
+/// How deep directories are searched.
+const DEPTH_MAX: usize = 16;
+
 fn shown_name(file: &str) -> &str {
     if file == "-" { "<stdin>" } else { file }
 }
 
-fn check(invocation: &mut Invocation, files: &[String], strict: bool) -> Result<u8> {
+fn check(
+    invocation: &mut Invocation,
+    files: &[String],
+    strict: bool,
+    dialect: Dialect,
+) -> Result<u8> {
+    let surroundings = Surroundings {
+        dialect,
+        ..Surroundings::on_a_server()
+    };
     let expressions = Expressions::default();
     let mut code = DONE;
     let mut reports = Vec::new();
     let is_text = invocation.console.format == Format::Text;
-    for file in files {
+    for file in &files_below(files)? {
         let text = input::text(file)?;
-        let inspection = inspect(&text, &expressions, &Surroundings::default());
+        let inspection = inspect_any(&text, &expressions, &surroundings);
         if !inspection.is_valid() || (strict && !inspection.warnings.is_empty()) {
             code = FAILED;
         }
@@ -192,8 +218,12 @@ fn graph(invocation: &mut Invocation, file: &str, format: Drawing) -> Result<u8>
     let name = shown_name(file);
     let document = squall_yaml::load(&text, &squall_yaml::Options::default())
         .map_err(|failure| anyhow::anyhow!("{}", all(&failure.diagnostics, name, &text)))?;
-    let definition = Definition::from_node(&document.root)
-        .map_err(|findings| anyhow::anyhow!("{}", all(&findings, name, &text)))?;
+    let definition = match Definition::is_chain(&document.root.to_value()) {
+        true => Definition::parse_chain(&text),
+        false => Definition::from_node(&document.root),
+    };
+    let definition =
+        definition.map_err(|findings| anyhow::anyhow!("{}", all(&findings, name, &text)))?;
     let drawn = match format {
         Drawing::Text => draw::text(&definition),
         Drawing::Dot => draw::dot(&definition),
@@ -221,8 +251,11 @@ fn test(
 ) -> Result<u8> {
     let expressions = Expressions::default();
     let mut outcomes = Vec::new();
-    for file in files {
+    for file in &files_below(files)? {
         let text = input::text(file)?;
+        if !files.contains(file) && !is_test(&text) {
+            continue;
+        }
         let cases = testing::parse(&text).map_err(|findings| {
             let texts = findings
                 .iter()
@@ -248,6 +281,45 @@ fn test(
         invocation.console.value(&Value::from(values))?;
     }
     Ok(if passed { DONE } else { FAILED })
+}
+
+/// The files that are named, and in place of each directory the YAML files in and below it, sorted.
+fn files_below(named: &[String]) -> Result<Vec<String>> {
+    let mut files = Vec::new();
+    for name in named {
+        if name == "-" || !Path::new(name).is_dir() {
+            files.push(name.clone());
+            continue;
+        }
+        let mut found = Vec::new();
+        let mut directories = vec![(PathBuf::from(name), 0)];
+        while let Some((directory, depth)) = directories.pop() {
+            let entries = std::fs::read_dir(&directory)
+                .with_context(|| format!("reading {} failed", directory.display()))?;
+            for entry in entries {
+                let path = entry?.path();
+                // A link may lead back up.
+                if path.is_dir() && depth < DEPTH_MAX {
+                    directories.push((path, depth + 1));
+                } else if path
+                    .extension()
+                    .is_some_and(|end| end == "yaml" || end == "yml")
+                {
+                    let text = path.to_str().map(str::to_owned);
+                    found.push(text.with_context(|| format!("{} is not UTF-8", path.display()))?);
+                }
+            }
+        }
+        anyhow::ensure!(!found.is_empty(), "there is no YAML file in {name}");
+        found.sort();
+        files.extend(found);
+    }
+    Ok(files)
+}
+
+/// Whether a file among others is one of tests: those name a workflow.
+fn is_test(text: &str) -> bool {
+    text.lines().any(|line| line.starts_with("workflow:"))
 }
 
 /// A file that a test names: beside the test, else from where the command was started.

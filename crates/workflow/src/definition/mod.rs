@@ -134,6 +134,12 @@ pub struct Transition {
 }
 
 impl Definition {
+    /// Whether a document is an action chain: it has a `chain` and no `tasks`.
+    #[must_use]
+    pub fn is_chain(document: &Value) -> bool {
+        document.get("chain").is_some() && document.get("tasks").is_none()
+    }
+
     /// Whether `name` is an engine command rather than a task.
     #[must_use]
     pub fn is_command(name: &str) -> bool {

@@ -28,6 +28,8 @@ pub use chain::inspect_chain;
 pub use contents::{ActionContract, Actions};
 use path::Path;
 
+use crate::Definition;
+
 const TASKS_SCHEMA: &str = "properties.tasks";
 const TASK_SCHEMA: &str = r"properties.tasks.patternProperties.^\w+$";
 
@@ -126,6 +128,36 @@ pub struct Surroundings<'a> {
     pub known: BTreeSet<Str>,
     /// The registered actions, to check the calls; `None` leaves them unchecked.
     pub actions: Option<&'a dyn Actions>,
+}
+
+/// The variables that a server hands to every workflow, beside its inputs.
+const HANDED_DOWN: [&str; 2] = ["st2", "parent"];
+
+impl Surroundings<'_> {
+    /// What every workflow finds on a server.
+    #[must_use]
+    pub fn on_a_server() -> Self {
+        Surroundings {
+            known: HANDED_DOWN.into_iter().map(Str::from).collect(),
+            ..Surroundings::default()
+        }
+    }
+}
+
+/// Finds all errors in the text of a workflow: of an action chain, if it has a `chain` and no
+/// `tasks`, else of an Orquesta workflow.
+#[must_use]
+pub fn inspect_any(
+    text: &str,
+    expressions: &Expressions,
+    surroundings: &Surroundings<'_>,
+) -> Inspection {
+    let document = squall_yaml::load(text, &Options::default());
+    if document.is_ok_and(|document| Definition::is_chain(&document.root.to_value())) {
+        inspect_chain(text, expressions, surroundings)
+    } else {
+        inspect(text, expressions, surroundings)
+    }
 }
 
 /// Finds all errors in the text of an Orquesta workflow.
