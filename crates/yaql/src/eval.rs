@@ -310,6 +310,10 @@ impl<'e> Evaluation<'e> {
         context: &Context,
     ) -> Result<Value, Error> {
         match operator {
+            // Seen before anything is evaluated: behind a dot stands a name or a call.
+            Operator::Dot if !matches!(**right, Expr::Keyword(_)) && !right.uses_receiver() => {
+                Err(Error::no_matching("#operator_.", None))
+            }
             Operator::Dot => {
                 let left = self.eval(left, context)?;
                 self.dot(left, right, context)

@@ -24,7 +24,7 @@ impl Parser {
 
     /// Expressions separated by commas are a tuple, one alone is itself. An empty tuple needs
     /// parentheses.
-    pub(super) fn tuple(&mut self, with_cond: bool, ends: &[&str], is_explicit: bool) -> Res<Expr> {
+    pub(super) fn tuple(&mut self, with_cond: bool, is_explicit: bool) -> Res<Expr> {
         let mut items = Vec::new();
         let mut is_tuple = false;
         let mut height = 0;
@@ -32,7 +32,7 @@ impl Parser {
             if !items.is_empty() {
                 self.expect_operator(",")?;
             }
-            if self.is_tuple_end(ends) {
+            if self.is_tuple_end() {
                 break;
             }
             items.push(self.expression(with_cond)?);
@@ -56,10 +56,8 @@ impl Parser {
         self.grown(height, Expr::Tuple(items))
     }
 
-    pub(super) fn is_tuple_end(&self, ends: &[&str]) -> bool {
-        matches!(self.peek(), Token::VariableEnd | Token::BlockEnd)
-            || self.is_operator(")")
-            || ends.iter().any(|end| self.is_name(end))
+    pub(super) fn is_tuple_end(&self) -> bool {
+        matches!(self.peek(), Token::VariableEnd | Token::BlockEnd) || self.is_operator(")")
     }
 
     /// Notes that `expr` stands on operands of `height`, which is bounded.
@@ -270,7 +268,7 @@ impl Parser {
             }
             Token::Operator("(") => {
                 self.next()?;
-                let expr = self.tuple(true, &[], true)?;
+                let expr = self.tuple(true, true)?;
                 self.expect_operator(")")?;
                 return Ok(expr);
             }

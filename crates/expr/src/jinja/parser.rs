@@ -198,7 +198,7 @@ impl Parser {
                 }
                 Token::VariableBegin => {
                     self.next()?;
-                    let expr = self.tuple(true, &[], false)?;
+                    let expr = self.tuple(true, false)?;
                     self.expect(&Token::VariableEnd)?;
                     body.push(Stmt::Print(expr));
                 }
@@ -309,12 +309,13 @@ impl Parser {
 
     fn for_statement(&mut self) -> Res<Stmt> {
         self.next()?;
-        let target = self.target(&["in"], false)?;
+        // As in Jinja, `in` ends no tuple: in `for x, in y` it is a name.
+        let target = self.target(false)?;
         if assigns(&target, "loop") {
             return Err(self.fail("Can't assign to special loop variable in for-loop target"));
         }
         self.expect_name("in")?;
-        let iter = self.tuple(false, &["recursive"], false)?;
+        let iter = self.tuple(false, false)?;
         let test = if self.skip_name("if")? {
             Some(self.expression(true)?)
         } else {
@@ -343,7 +344,7 @@ impl Parser {
         self.next()?;
         let mut branches = Vec::new();
         loop {
-            let test = self.tuple(false, &[], false)?;
+            let test = self.tuple(false, false)?;
             let body = self.block_body(&["elif", "else", "endif"])?;
             branches.push((test, body));
             if self.skip_name("elif")? {
@@ -364,9 +365,9 @@ impl Parser {
 
     fn set_statement(&mut self) -> Res<Stmt> {
         self.next()?;
-        let target = self.target(&[], true)?;
+        let target = self.target(true)?;
         if self.skip_operator("=")? {
-            let value = self.tuple(true, &[], false)?;
+            let value = self.tuple(true, false)?;
             return Ok(Stmt::Set(target, value));
         }
         let filter = if self.is_operator("|") {
@@ -389,7 +390,7 @@ impl Parser {
             if !bindings.is_empty() {
                 self.expect_operator(",")?;
             }
-            let target = self.target(&[], false)?;
+            let target = self.target(false)?;
             self.expect_operator("=")?;
             bindings.push((target, self.expression(true)?));
         }
@@ -556,14 +557,14 @@ impl Parser {
     }
 
     /// An assignment target: a name, a tuple of names, or with `with_namespace` an attribute.
-    fn target(&mut self, ends: &[&str], with_namespace: bool) -> Res<Target> {
+    fn target(&mut self, with_namespace: bool) -> Res<Target> {
         let mut targets = Vec::new();
         let mut is_tuple = false;
         loop {
             if !targets.is_empty() {
                 self.expect_operator(",")?;
             }
-            if self.is_tuple_end(ends) {
+            if self.is_tuple_end() {
                 break;
             }
             targets.push(self.deeper(|p| p.single_target(with_namespace))?);
@@ -600,7 +601,7 @@ impl Parser {
             }
             Token::Operator("(") => {
                 self.next()?;
-                let target = self.target(&[], with_namespace)?;
+                let target = self.target(with_namespace)?;
                 self.expect_operator(")")?;
                 Ok(target)
             }
