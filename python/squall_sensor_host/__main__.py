@@ -91,8 +91,10 @@ class Host:
                 "SensorWrapper.%s.%s" % (start["pack"], start["class_name"])
             )
             service = SensorService(self._channel, logger, start["pack"], start["class_name"])
+            self._doing("the import of its file")
             sensor_class = load_class(start["entry_point"], start["class_name"], BaseSensor)
             stage = "construct"
+            self._doing("its constructor")
             self._sensor = construct(
                 sensor_class,
                 PollingSensor,
@@ -101,6 +103,7 @@ class Host:
                 start.get("poll_interval"),
             )
             stage = "setup"
+            self._doing("setup()")
             self._sensor.setup()
             stage = "add_trigger"
             for trigger in start.get("triggers") or []:
@@ -115,6 +118,9 @@ class Host:
                     target=self._watch_triggers, args=(logger, wait), daemon=True
                 ).start()
             stage = "run"
+            self._doing(None)
+            if isinstance(self._sensor, PollingSensor):
+                self._tell_of_polls()
             self._channel.send({"type": "ready"})
             self._sensor.run()
             self._join_threads()
@@ -133,6 +139,20 @@ class Host:
             return self._failed(stage, message, traceback.format_exc())
         finally:
             self._cleanup()
+
+    def _doing(self, what):
+        """Tells the server which of the pack's code is entered, or that it has returned."""
+        self._channel.send({"type": "doing", "what": what})
+
+    def _tell_of_polls(self):
+        poll = self._sensor.poll
+
+        def told():
+            self._doing("poll()")
+            poll()
+            self._doing(None)
+
+        self._sensor.poll = told
 
     def _failed(self, stage, message, details):
         try:

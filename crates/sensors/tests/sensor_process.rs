@@ -441,6 +441,33 @@ async fn what_goes_wrong_is_told() {
 }
 
 #[tokio::test]
+async fn a_sensor_that_hangs_is_told_and_left_alone() {
+    for (method, told) in [("setup", "setup()"), ("poll", "poll()")] {
+        let text = code(
+            r#"
+class Subject(Base, PollingSensor):
+    def poll(self): pass
+    def METHOD(self):
+        self.sensor_service.dispatch("examples.here", {})
+        while True: time.sleep(60)
+"#,
+        );
+        let lab = Lab::start(&text.replace("METHOD", method));
+        lab.sink.wait_for(1).await;
+        assert_eq!(lab.handle.state().last_error, None);
+        while lab.handle.state().last_error.is_none() {
+            lab.env.advance(Duration::from_secs(30));
+            tokio::task::yield_now().await;
+        }
+        let error = lab.handle.state().last_error.unwrap();
+        assert!(error.starts_with(told), "{error}");
+        assert!(error.contains("has not returned"), "{error}");
+        assert_eq!(lab.handle.state().restarts, 0);
+        lab.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn an_interpreter_that_is_missing_is_told() {
     let lab = Lab::start_with("", MemorySink::new(), |spec, limits| {
         spec.interpreter = "/nowhere/python".into();

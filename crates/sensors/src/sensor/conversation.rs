@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use squall_value::{Value, json};
+use jiff::Timestamp;
+use squall_value::{Str, Value, json};
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Mutex;
@@ -59,6 +60,27 @@ pub(super) struct Conversation {
     pub(super) spec: Arc<SensorSpec>,
     pub(super) ports: Ports,
     pub(super) message_bytes_max: usize,
+    pub(super) doing: Arc<Doing>,
+}
+
+/// Which of the pack's code has been entered and not left, and since when.
+#[derive(Debug, Default)]
+pub(super) struct Doing(parking_lot::Mutex<Option<(Str, Timestamp)>>);
+
+impl Doing {
+    fn set(&self, what: Option<Str>, now: Timestamp) {
+        *self.0.lock() = what.map(|what| (what, now));
+    }
+
+    /// What has not returned for so long, told for the person who has to decide about it.
+    pub(super) fn overdue(&self, now: Timestamp, after: Duration) -> Option<String> {
+        let doing = self.0.lock();
+        let (what, since) = doing.as_ref()?;
+        let is_overdue = now.duration_since(*since).unsigned_abs() >= after;
+        is_overdue.then(|| {
+            format!("{what} has been going on since {since:.0} and has not returned: it may hang")
+        })
+    }
 }
 
 impl Conversation {
@@ -86,6 +108,7 @@ impl Conversation {
             match protocol::read(&line) {
                 Err(reason) => return Outcome::Failed(reason),
                 Ok(Message::Ready) => ready(),
+                Ok(Message::Doing(what)) => self.doing.set(what, self.ports.env.now()),
                 Ok(Message::Finished) => outcome = Outcome::Finished,
                 Ok(Message::Failed {
                     stage,

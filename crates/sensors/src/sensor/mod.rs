@@ -116,6 +116,9 @@ pub struct Limits {
     pub failures_max: u32,
     /// A sensor that ran this long has not failed in a row.
     pub stable_after: Duration,
+    /// After so long in the pack's `setup` or `poll`, or the import of its file, a sensor is said to
+    /// hang perhaps.
+    pub overdue_after: Duration,
     /// How long a sensor that was told to stop may take.
     pub stop_grace: Duration,
 }
@@ -128,6 +131,7 @@ impl Default for Limits {
             backoff_max: Duration::from_secs(300),
             failures_max: 10,
             stable_after: Duration::from_secs(60),
+            overdue_after: Duration::from_secs(60),
             stop_grace: Duration::from_secs(5),
         }
     }

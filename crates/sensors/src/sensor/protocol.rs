@@ -38,6 +38,8 @@ pub enum Level {
 #[derive(Debug, PartialEq)]
 pub(super) enum Message {
     Ready,
+    /// It has entered the pack's code, by this name, or left it.
+    Doing(Option<Str>),
     Finished,
     Failed {
         stage: Str,
@@ -96,6 +98,7 @@ pub(super) fn read(line: &[u8]) -> Result<Message, String> {
     let truth = |key: &str| message.get(key).and_then(Value::as_bool).unwrap_or(false);
     let request = match &*required("type")? {
         "ready" => return Ok(Message::Ready),
+        "doing" => return Ok(Message::Doing(text("what"))),
         "finished" => return Ok(Message::Finished),
         "failed" => {
             return Ok(Message::Failed {

@@ -10,7 +10,7 @@ use tokio::process::Child;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::conversation::{Conversation, Outcome, Speaker};
+use super::conversation::{Conversation, Doing, Outcome, Speaker};
 use super::process::{log_output, spawn};
 use super::tree::kill_tree;
 use super::{Limits, Phase, Ports, Protocol, SensorSpec, SensorState, protocol};
@@ -154,6 +154,21 @@ impl Service {
         }
     }
 
+    /// Tells of a sensor that has not returned from the pack's code for long. It is not ended:
+    /// some look through a lot, or wait in `setup` for what they talk to.
+    fn look(&self, doing: &Doing) {
+        let now = self.ports.env.now();
+        let Some(reason) = doing.overdue(now, self.limits.overdue_after) else {
+            return;
+        };
+        let known = self.state.borrow().last_error.clone();
+        if known.as_deref() != Some(reason.as_str()) {
+            tracing::warn!(sensor = &*self.spec.reference, "{reason}");
+            self.state
+                .send_modify(|state| state.last_error = Some(Str::from(reason)));
+        }
+    }
+
     fn enter(&self, phase: Phase) {
         self.state.send_modify(|state| {
             state.phase = phase;
@@ -212,6 +227,7 @@ impl Service {
             spec: Arc::clone(&self.spec),
             ports: self.ports.clone(),
             message_bytes_max: self.limits.message_bytes_max,
+            doing: Arc::default(),
         };
         let process = Process { child, pid, marker };
         let end = self.attend(process, conversation, speaker).await;
@@ -259,6 +275,7 @@ impl Service {
             () = stopped(&mut self.stop) => {}
         }
         let state = self.state.clone();
+        let doing = Arc::clone(&conversation.doing);
         let talk = conversation.run(|| state.send_modify(|state| state.phase = Phase::Running));
         tokio::pin!(talk);
         let mut outcome = None;
@@ -276,6 +293,7 @@ impl Service {
                     status = Some(ended);
                     process.kill_tree().await;
                 }
+                () = self.ports.env.sleep(self.limits.overdue_after) => self.look(&doing),
                 Some(change) = self.changes.recv() => {
                     apply(&mut self.triggers, &change);
                     let message = dict! { "type" => change.kind, "trigger" => change.trigger };
