@@ -17,12 +17,14 @@ def every(suite):
 
 
 def find(pack):
-    """All tests. Those of a package `tests` know it by that name; and they import each other."""
+    """All tests. A package `tests` is known by that name, so that what lies beside its tests does
+    not stand before what lies beside the actions; else the tests import each other first."""
     tests = os.path.join(pack, "tests")
     is_package = os.path.isfile(os.path.join(tests, "__init__.py"))
     top = pack if is_package else tests
-    sys.path.insert(0, tests)
     sys.path.insert(0, top)
+    if is_package:
+        sys.path.append(tests)
     return unittest.TestLoader().discover(tests, pattern="test*.py", top_level_dir=top)
 
 

@@ -209,6 +209,142 @@ async fn neighbours_are_imported_and_packs_do_not_see_each_other() {
 }
 
 #[tokio::test]
+async fn shared_libraries_stand_behind_the_packs_own_and_the_interpreters() {
+    let shared = tempfile::tempdir().expect("a temporary directory");
+    let packages = shared.path().join("lib/python3.11/site-packages");
+    std::fs::create_dir_all(&packages).expect("a directory");
+    for (module, text) in [
+        ("undeclared.py", "X = 'shared'"),
+        ("own.py", "X = 'shared'"),
+        (
+            "string.py",
+            "raise Exception('it hides a module of the interpreter')",
+        ),
+        ("oslo_config.py", "X = 'shared'"),
+    ] {
+        std::fs::write(packages.join(module), text).expect("a file");
+    }
+    let fixture =
+        Fixture::with(|settings| settings.shared_environment = Some(shared.path().to_owned()));
+    fixture.file("packs/tests/actions/lib/own.py", "X = 'pack'");
+    let source = "import own, string, undeclared, oslo_config\nclass A(Action):\n  def run(self):\n    return [undeclared.X, own.X, oslo_config.X, string.digits]";
+    for isolation in BOTH {
+        let job = action(&fixture, "undeclared", source, isolation);
+        let ran = fixture.run("python-script", job).await;
+        let result = ran.outcome.result.get("result").map(Value::to_json);
+        let wanted = r#"["shared","pack","shared","0123456789"]"#;
+        assert_eq!(result.as_deref(), Some(wanted), "{}", ran.result());
+    }
+}
+
+/// Statements that give text, and that text: what packs import of StackStorm.
+const IMPORTS: &[(&str, &str)] = &[
+    (
+        "from oslo_config import cfg; x = cfg.CONF.system.base_path",
+        "/opt/stackstorm",
+    ),
+    (
+        "from oslo_config import cfg; x = cfg.CONF['api']['port']",
+        "9101",
+    ),
+    (
+        "from st2common.config import cfg; x = cfg.CONF.auth.get('no', 'none')",
+        "none",
+    ),
+    (
+        "from oslo_config import cfg\n    try: cfg.CONF.api.nothing\n    except cfg.NoSuchOptError as e: x = e.opt_name",
+        "nothing",
+    ),
+    (
+        "from st2common.util.jinja import is_jinja_expression as f; x = [f('{{a}}'), f('a'), f(1)]",
+        "[True, False, False]",
+    ),
+    (
+        "from st2common.util.jinja_filters import filters; x = filters()['to_human_time_from_seconds'](3720)",
+        "1h2m0s",
+    ),
+    (
+        "from st2common.util.jinja_filters import filters; x = filters()['to_human_time_from_seconds'](86400 * 40)",
+        "40d0h0m0s",
+    ),
+    (
+        "from st2common.util.jinja_filters import filters; x = filters()['regex_substring']('a1b22', '[0-9]+', 1)",
+        "22",
+    ),
+    (
+        "from st2common.util import isotime; x = isotime.format(isotime.parse('2020-01-02T03:04:05Z'), usec=False)",
+        "2020-01-02T03:04:05Z",
+    ),
+    (
+        "from st2common.util.date import get_datetime_utc_now as now; x = now().tzinfo",
+        "UTC",
+    ),
+    (
+        "from st2common.util.shell import quote_unix, run_command; x = [quote_unix('a b'), run_command('exit 3', shell=True)[0]]",
+        "[\"'a b'\", 3]",
+    ),
+    (
+        "from st2common.models.system.action import ShellScriptAction as S; x = S('', '', '/x y', {'--a': 'b c', '--d': True, '--e': ''}, ['f']).get_full_command_string()",
+        "'/x y' --a='b c' --d f",
+    ),
+    (
+        "from st2common.content.utils import get_pack_base_path as f; x = f('shop')",
+        "/opt/stackstorm/packs/shop",
+    ),
+    (
+        "from st2common.content.utils import get_pack_file_abs_path as f\n    try: f('shop', '../../etc')\n    except ValueError: x = 'outside'",
+        "outside",
+    ),
+    (
+        "from st2common import log; x = log.getLogger('a').name",
+        "a",
+    ),
+    (
+        "from st2common.runners.utils import get_logger_for_python_runner_action as f; x = f('A').name",
+        "actions.python.A",
+    ),
+    (
+        "from st2common.exceptions.action import InvalidActionParameterException as E; x = E('a')",
+        "a",
+    ),
+    (
+        "import st2actions.runners.pythonrunner as m; x = m.Action is Action",
+        "True",
+    ),
+    (
+        "from python_runner.python_action_wrapper import ActionService; x = ActionService.__name__",
+        "ActionService",
+    ),
+    (
+        "from st2reactor.sensor.base import Sensor, PollingSensor; x = PollingSensor.__name__",
+        "PollingSensor",
+    ),
+    (
+        "from st2tests.base import BaseActionTestCase, BaseSensorTestCase, BaseActionAliasTestCase; x = BaseActionTestCase.__name__",
+        "BaseActionTestCase",
+    ),
+    (
+        "from st2common.models.api.trace import TraceContext; x = TraceContext(trace_tag='t').trace_tag",
+        "t",
+    ),
+];
+
+#[tokio::test]
+async fn what_packs_import_of_stackstorm_is_there() {
+    let fixture = Fixture::new();
+    for (number, (statements, wanted)) in IMPORTS.iter().enumerate() {
+        let source =
+            format!("class A(Action):\n  def run(self):\n    {statements}\n    return str(x)");
+        let mut job = action(&fixture, &format!("i{number}"), &source, Isolation::Fork);
+        // An address that says nothing, so that defaults are seen.
+        job.env.retain(|(name, _)| name != "ST2_ACTION_API_URL");
+        let ran = fixture.run("python-script", job).await;
+        let result = ran.outcome.result.get("result").and_then(Value::as_str);
+        assert_eq!(result, Some(*wanted), "{statements}: {}", ran.result());
+    }
+}
+
+#[tokio::test]
 async fn output_is_live_and_a_cancel_ends_the_tree() {
     let fixture = Fixture::new();
     let source = "import subprocess, sys\nclass A(Action):\n  def run(self):\n    p = subprocess.Popen(['sleep', '100'], start_new_session=True)\n    print(p.pid, file=sys.stderr)\n    print('ready')\n    p.wait()";
