@@ -54,8 +54,8 @@ class Server:
 
     def __enter__(self):
         os.makedirs(self.data, mode=0o700)
-        if not os.path.exists("/opt/stackstorm") or os.path.islink("/opt/stackstorm/packs"):
-            # Some packs have these paths written into them.
+        if not os.path.exists("/opt/stackstorm/packs"):
+            # Some packs have these paths written into them; another run may be using them.
             self.arguments += ["--stackstorm-root", "/opt/stackstorm"]
         self.start()
         return self

@@ -1,6 +1,7 @@
 """github: a stub stands for GitHub Enterprise."""
 
 import services
+from server import wait_for
 
 
 def person(url):
@@ -26,7 +27,7 @@ def run(pack):
             ("GET", "/repos/ann/shop"): lambda: repository,
             ("GET", "/repos/ann/shop/events"): lambda: list(events),
         })
-        server.set_key("github_oauth_token", "hunter2hunter2")
+        server.set_key("github_oauth_token", "hunter2hunter2", secret=True)
         pack.configure(
             github_type="enterprise", base_url=stub.url, deployment_environment="production",
             repository_sensor={"event_type_whitelist": ["PushEvent"], "count": 30,
@@ -38,7 +39,7 @@ def run(pack):
         found = server.wait_events("github.repository_event", 1)
         pack.check("an event is one", found[0]["payload"]["id"] == "101", found)
         key = "github.GithubRepositorySensor:last_id.shop"
-        pack.check("the datastore has the position", server.key(key) == "102", server.key(key))
+        wait_for("the position in the datastore", lambda: server.key(key) == "102")
         events.insert(0, event(stub.url, 103))
         pack.start_sensor("GithubRepositorySensor")
         found = server.wait_events("github.repository_event", 2)

@@ -39,9 +39,10 @@ def routes():
 def run(pack):
     server = pack.server
     with services.http_stub(routes()) as stub:
-        for name, value in (("thehive_url", stub.url), ("thehive_api_key", "hunter2hunter2"),
-                            ("thehive_bot_username", "bot")):
-            server.set_key(name, value)
+        server.set_key("thehive_url", stub.url)
+        server.set_key("thehive_bot_username", "bot")
+        # What a secret value of a configuration is taken from has to be a secret itself.
+        server.set_key("thehive_api_key", "hunter2hunter2", secret=True)
         pack.configure(thehive_url="{{st2kv.system.thehive_url}}",
                        thehive_api_key="{{st2kv.system.thehive_api_key}}",
                        thehive_bot_username="{{st2kv.system.thehive_bot_username}}")
