@@ -113,6 +113,8 @@ impl Format {
             parameter(groups[1], groups[2])
         });
         let mut pattern = all.map_err(failed)?;
+        // It has to be one on its own: what is put before it must not make `?` repeat something.
+        Regex::new(&pattern, DOT_ALL).map_err(failed)?;
         let tied = anchors(&pattern);
         if !tied.start {
             pattern.insert_str(0, r"^\s*");

@@ -53,3 +53,10 @@ fn hostile_commands_end_soon() {
     // Whether it matches does not matter; that there is an answer does.
     let _ = format.read(&command);
 }
+
+#[test]
+fn a_format_is_a_regular_expression_on_its_own() {
+    for format in ["? now", "restart (web"] {
+        assert!(Format::new(format).is_err(), "{format}");
+    }
+}
