@@ -40,9 +40,14 @@ mod rules;
 mod stream;
 mod tokens;
 mod traces;
+mod users;
 mod view;
 mod webhooks;
 mod workflows;
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -37,6 +37,7 @@ pub(crate) fn core() -> Vec<Endpoint> {
         crate::workflows::endpoints(),
         crate::registry::endpoints(),
         crate::roles::endpoints(),
+        crate::users::endpoints(),
         crate::tokens::caller_endpoints(),
     ]
     .into_iter()

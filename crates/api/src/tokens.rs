@@ -48,7 +48,7 @@ pub(crate) fn caller_endpoints() -> Vec<Endpoint> {
 /// A token for a name and a password (HTTP basic, RFC 7617).
 async fn create(Extract(api): State, headers: HeaderMap, sent: Sent) -> Result<Response> {
     let wrong = || Error::new(StatusCode::UNAUTHORIZED, "Invalid or missing credentials");
-    let (user, password) = basic(&headers).ok_or_else(wrong)?;
+    let (mut user, password) = basic(&headers).ok_or_else(wrong)?;
     let body = sent.object()?;
     api.directory.check_password(&user, &password).await?;
     let life = match body.get("ttl") {
@@ -58,16 +58,26 @@ async fn create(Extract(api): State, headers: HeaderMap, sent: Sent) -> Result<R
         }
         Some(_) => return Err(Error::bad("\"ttl\" must be a positive number of seconds.")),
     };
-    let issued = api
-        .directory
-        .issue(&user, life, Value::empty_dict())
-        .await?;
+    let (service, metadata) = match body.get("user").and_then(Value::as_str) {
+        Some(other) if other != user => {
+            let known = api.directory.user(&user).await?;
+            if !known.is_some_and(|known| squall_auth::users::is_service(&known)) {
+                return Err(Error::denied(format!(
+                    "User \"{user}\" is no service account and gets no tokens of other users."
+                )));
+            }
+            let service = std::mem::replace(&mut user, other.to_owned());
+            (true, dict! { "service" => service })
+        }
+        _ => (false, Value::empty_dict()),
+    };
+    let issued = api.directory.issue(&user, life, metadata.clone()).await?;
     let answer = dict! {
         "user" => user,
         "token" => issued.token.as_str(),
         "expiry" => squall_wire::timestamp(issued.expires),
-        "metadata" => Value::empty_dict(),
-        "service" => false,
+        "metadata" => metadata,
+        "service" => service,
         "id" => issued.document.id.to_string(),
     };
     let mut response = (StatusCode::CREATED, Json(answer)).into_response();

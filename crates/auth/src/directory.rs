@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::ActionTokens;
 use crate::secret::{api_key_hash, fresh_token, token_hash};
+use crate::users::UserChange;
 
 /// What an operator may set about signing in.
 #[derive(Debug, Clone)]
@@ -178,17 +179,21 @@ impl Directory {
     ///
     /// [`Error::Password`], [`Error::Store`].
     pub async fn set_password(&self, user: &str, password: &str) -> Result<(), Error> {
+        let change = UserChange {
+            password: Some(password.to_owned()),
+            ..UserChange::default()
+        };
+        self.put_user(user, change).await.map(drop)
+    }
+
+    /// The hash under which a password is kept.
+    pub(crate) async fn hash(&self, password: String) -> Result<String, Error> {
         if password.is_empty() || password.len() > 72 || password.contains('\0') {
             return Err(Error::Password);
         }
         let cost = self.settings.bcrypt_cost;
-        let password = password.to_owned();
         let hash = tokio::task::spawn_blocking(move || bcrypt::hash(password, cost)).await;
-        let hash = hash.ok().and_then(Result::ok).ok_or(Error::Password)?;
-        let body = dict! { "name" => user, "password_hash" => hash };
-        self.put(DocumentKind::User, user, body, None)
-            .await
-            .map(drop)
+        hash.ok().and_then(Result::ok).ok_or(Error::Password)
     }
 
     pub(crate) async fn put(
@@ -508,5 +513,39 @@ mod tests {
             &*directory.by_api_key(&key).await.unwrap().unwrap().user,
             "bot"
         );
+    }
+
+    #[tokio::test]
+    async fn who_is_removed_or_gets_a_new_password_is_signed_out() {
+        let (_, directory) = directory();
+        directory.set_password("ann", "first").await.unwrap();
+        let sign_in = || directory.issue("ann", None, Value::empty_dict());
+        let token = sign_in().await.unwrap().token;
+        assert!(directory.by_token(&token).await.unwrap().is_some());
+        directory.set_password("ann", "second").await.unwrap();
+        assert_eq!(directory.by_token(&token).await.unwrap(), None);
+        let service = UserChange {
+            service: Some(true),
+            ..UserChange::default()
+        };
+        let user = directory.put_user("ann", service).await.unwrap();
+        assert!(crate::users::is_service(&user));
+        assert!(
+            !Value::from(crate::users::shown(&user))
+                .to_json()
+                .contains("$2")
+        );
+        directory.check_password("ann", "second").await.unwrap();
+        let token = sign_in().await.unwrap().token;
+        let (key, _) = directory
+            .make_api_key("ann", Dict::new(), true)
+            .await
+            .unwrap();
+        assert!(directory.remove_user("ann").await.unwrap());
+        assert!(!directory.remove_user("ann").await.unwrap());
+        assert_eq!(directory.by_token(&token).await.unwrap(), None);
+        assert_eq!(directory.by_api_key(&key).await.unwrap(), None);
+        let refused = directory.check_password("ann", "second").await;
+        assert!(matches!(refused, Err(Error::Credentials)));
     }
 }

@@ -9,6 +9,7 @@ mod api_key;
 mod directory;
 pub mod rbac;
 mod secret;
+pub mod users;
 
 pub use action_token::ActionTokens;
 pub use directory::{Directory, Error, Identity, Issued, Method, Settings};

@@ -8,6 +8,7 @@
 //! The client never retries, never follows redirects (they would carry the credential elsewhere) and
 //! knows no configuration: where the server is and who is asking come in as arguments.
 
+mod access;
 mod actions;
 mod chat;
 mod client;

@@ -9,12 +9,18 @@ use crate::{Client, Error, Page, Query};
 pub enum Resource {
     /// Actions.
     Actions,
+    /// API keys.
+    ApiKeys,
     /// Packs.
     Packs,
     /// Policies.
     Policies,
     /// Action aliases.
     Aliases,
+    /// Who has which role.
+    RoleAssignments,
+    /// Roles.
+    Roles,
     /// Enforcements of rules.
     RuleEnforcements,
     /// Questions that wait for an answer.
@@ -31,6 +37,8 @@ pub enum Resource {
     TriggerInstances,
     /// Trigger types.
     TriggerTypes,
+    /// Users.
+    Users,
     /// Webhooks that rules wait for.
     Webhooks,
 }
@@ -41,9 +49,12 @@ impl Resource {
     pub fn path(self) -> &'static str {
         match self {
             Resource::Actions => "actions",
+            Resource::ApiKeys => "apikeys",
             Resource::Packs => "packs",
             Resource::Policies => "policies",
             Resource::Aliases => "actionalias",
+            Resource::RoleAssignments => "rbac/role_assignments",
+            Resource::Roles => "rbac/roles",
             Resource::RuleEnforcements => "ruleenforcements",
             Resource::Inquiries => "inquiries",
             Resource::Rules => "rules",
@@ -52,6 +63,7 @@ impl Resource {
             Resource::Timers => "timers",
             Resource::TriggerInstances => "triggerinstances",
             Resource::TriggerTypes => "triggertypes",
+            Resource::Users => "users",
             Resource::Webhooks => "webhooks",
         }
     }

@@ -1,5 +1,6 @@
 //! The commands, one file per group.
 
+mod access;
 mod action;
 mod completion;
 mod context;
@@ -87,6 +88,21 @@ pub enum Command {
     /// List aliases, and find the one that a command in chat means
     #[command(subcommand)]
     Alias(plain::Alias),
+    /// List, make and remove users
+    #[command(subcommand)]
+    User(access::User),
+    /// List and show roles, and give them
+    #[command(subcommand)]
+    Role(access::Role),
+    /// List who has which role
+    #[command(subcommand)]
+    RoleAssignment(access::RoleAssignment),
+    /// Put definitions of roles in force
+    #[command(subcommand)]
+    Rbac(access::Rbac),
+    /// List, make and remove API keys
+    #[command(subcommand, name = "apikey")]
+    ApiKey(access::ApiKey),
     /// Sign in, and keep the token
     #[command(after_help = login::EXAMPLES)]
     Login(login::Login),
@@ -204,6 +220,11 @@ async fn dispatch(command: Command, invocation: &mut Invocation) -> Result<u8> {
         Command::Sensor(command) => command.carry_out(invocation).await,
         Command::Pack(command) => command.carry_out(invocation).await,
         Command::Key(command) => command.carry_out(invocation).await,
+        Command::User(command) => command.carry_out(invocation).await,
+        Command::Role(command) => command.carry_out(invocation).await,
+        Command::RoleAssignment(command) => command.carry_out(invocation).await,
+        Command::Rbac(command) => command.carry_out(invocation).await,
+        Command::ApiKey(command) => command.carry_out(invocation).await,
         Command::Webhook(command) => command.carry_out(invocation).await,
         Command::Timer(command) => command.carry_out(invocation).await,
         Command::Runner(command) => command.carry_out(invocation).await,

@@ -1,0 +1,5 @@
+//! Who may do what, through the API as a whole.
+
+mod publishing;
+mod seeing;
+mod world;

@@ -1,0 +1,135 @@
+//! Users: people, and service accounts that may ask for the tokens of others.
+
+use std::sync::Arc;
+
+use squall_model::{Document, DocumentKind};
+use squall_store::{Command, DocumentFilter, Page, Transaction};
+use squall_value::{Dict, Str, Value};
+
+use crate::directory::{Directory, Error};
+
+/// What is to become of a user. What is `None` stays as it is.
+#[derive(Clone, Default)]
+pub struct UserChange {
+    /// The password.
+    pub password: Option<String>,
+    /// Whether it is a service account, which may ask for tokens of other users.
+    pub service: Option<bool>,
+}
+
+/// Whether a record is that of a service account.
+#[must_use]
+pub fn is_service(user: &Document) -> bool {
+    user.body.get("service").and_then(Value::as_bool) == Some(true)
+}
+
+impl Directory {
+    /// All users, by name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`].
+    pub async fn users(&self) -> Result<Vec<Arc<Document>>, Error> {
+        let (filter, now) = (DocumentFilter::default(), self.env.now());
+        let found = self
+            .store
+            .documents(DocumentKind::User, &filter, Page::ALL, now)
+            .await?;
+        Ok(found.items)
+    }
+
+    /// A user.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`].
+    pub async fn user(&self, name: &str) -> Result<Option<Arc<Document>>, Error> {
+        let (kind, now) = (DocumentKind::User, self.env.now());
+        Ok(self.store.document(kind, name, now).await?)
+    }
+
+    /// Makes a user, or changes one. Who gets a new password is signed out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Password`], [`Error::Store`].
+    pub async fn put_user(&self, name: &str, change: UserChange) -> Result<Arc<Document>, Error> {
+        let known = self.user(name).await?;
+        let body = known.as_ref().and_then(|known| known.body.as_dict());
+        let mut body = body.cloned().unwrap_or_default();
+        body.insert("name", name);
+        if let Some(service) = change.service {
+            body.insert("service", service);
+        }
+        let signs_out = known.is_some() && change.password.is_some();
+        if let Some(password) = change.password {
+            body.insert("password_hash", self.hash(password).await?);
+        }
+        let put = self
+            .put(DocumentKind::User, name, Value::from(body), None)
+            .await?;
+        if signs_out {
+            self.end_all(DocumentKind::Token, name).await?;
+        }
+        Ok(put)
+    }
+
+    /// Removes a user, with all tokens and API keys. `false` when there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`].
+    pub async fn remove_user(&self, name: &str) -> Result<bool, Error> {
+        let Some(known) = self.user(name).await? else {
+            return Ok(false);
+        };
+        // The credentials first: should the server stop between, the user is still there to remove.
+        self.end_all(DocumentKind::Token, name).await?;
+        self.end_all(DocumentKind::ApiKey, name).await?;
+        self.delete(vec![known]).await?;
+        Ok(true)
+    }
+
+    /// Ends all tokens or API keys of a user.
+    async fn end_all(&self, kind: DocumentKind, user: &str) -> Result<(), Error> {
+        let (filter, now) = (DocumentFilter::default(), self.env.now());
+        let all = self
+            .store
+            .documents(kind, &filter, Page::ALL, now)
+            .await?
+            .items;
+        let of_user = |document: &Arc<Document>| {
+            document.body.get("user").and_then(Value::as_str) == Some(user)
+        };
+        self.delete(all.into_iter().filter(of_user).collect()).await
+    }
+
+    async fn delete(&self, documents: Vec<Arc<Document>>) -> Result<(), Error> {
+        if documents.is_empty() {
+            return Ok(());
+        }
+        let commands = documents.iter().map(|document| Command::DeleteDocument {
+            kind: document.kind,
+            key: document.key.clone(),
+            from: document.revision,
+        });
+        let transaction = Transaction::new(self.env.now(), commands.collect());
+        self.store.commit(transaction).await?;
+        let mut recognised = self.recognised.lock();
+        documents
+            .iter()
+            .for_each(|document| drop(recognised.remove(&*document.key)));
+        Ok(())
+    }
+}
+
+/// A user as it is shown: nothing that signs in.
+#[must_use]
+pub fn shown(user: &Document) -> Dict {
+    let mut body = Dict::new();
+    body.insert("name", user.key.clone());
+    body.insert("service", is_service(user));
+    body.insert("has_password", user.body.get("password_hash").is_some());
+    body.insert("id", Str::from(user.id.to_string()));
+    body
+}
