@@ -107,9 +107,6 @@ const ROLES: &[(&str, &str)] = &[
     ),
 ];
 
-/// The users, from the least to the mightiest. `nobody` has no role.
-pub(crate) const USERS: [&str; 5] = ["nobody", "runner", "editor", "observer", "admin"];
-
 #[derive(Debug)]
 struct Steps(Arc<Roles>);
 
