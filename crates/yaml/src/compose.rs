@@ -8,7 +8,7 @@ use granit_parser::{Event, Parser, ScalarStyle, StructureStyle, Tag};
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::explain::explain;
-use crate::load::{Document, DuplicateKeys, Options};
+use crate::load::{Document, DuplicateKeys, Options, UnknownTags};
 use crate::mapping::{self, Pair};
 use crate::node::{Kind, Node};
 use crate::scalar::{self, Resolved};
@@ -241,10 +241,11 @@ impl<'a> Composer<'a> {
                     .and_then(|name| scalar::tagged(name, text));
                 match known {
                     Some(result) => result,
-                    None => {
-                        self.unknown_tag(tag, span, "a single value");
+                    None if self.unknown_tag(tag, span, "a single value") => {
                         Ok(Resolved::Kind(Kind::Null))
                     }
+                    None if style == ScalarStyle::Plain => scalar::plain(text),
+                    None => Ok(Resolved::Kind(Kind::String(text.into()))),
                 }
             }
         };
@@ -289,13 +290,18 @@ impl<'a> Composer<'a> {
         }
     }
 
-    fn unknown_tag(&mut self, tag: Option<&Tag>, span: Span, what: &str) {
+    /// Returns whether the tag is refused.
+    fn unknown_tag(&mut self, tag: Option<&Tag>, span: Span, what: &str) -> bool {
+        if self.options.unknown_tags == UnknownTags::Ignore {
+            return false;
+        }
         let written = tag.map(Tag::original).unwrap_or_default();
         self.refuse(
             span,
             format!("the tag `{written}` has no meaning for {what}"),
             "remove the tag, or put the text in quotes if the `!` belongs to it",
         );
+        true
     }
 
     /// Refuses what the parser, which knows YAML 1.2, lets pass and PyYAML does not: a tab before

@@ -43,7 +43,8 @@ mod tests;
 pub use diagnostic::{Diagnostic, Severity};
 pub use emit::{EmitStyle, emit, to_yaml};
 pub use load::{
-    Document, DuplicateKeys, Failure, Limits, Options, load, load_all, load_bytes, value,
+    Document, DuplicateKeys, Failure, Limits, Options, UnknownTags, load, load_all, load_bytes,
+    value,
 };
 pub use node::{Entry, Kind, Mapping, Node};
 pub use span::{Position, Span};

@@ -46,11 +46,24 @@ pub enum DuplicateKeys {
     Refuse,
 }
 
+/// What to make of a tag that the safe loader does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownTags {
+    /// It is an error, as in PyYAML.
+    #[default]
+    Refuse,
+    /// The value counts as if it had none: for what other programs write with tags of their own,
+    /// such as the reports of Puppet.
+    Ignore,
+}
+
 /// How to read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// What to make of repeated keys.
     pub duplicate_keys: DuplicateKeys,
+    /// What to make of tags that have no meaning.
+    pub unknown_tags: UnknownTags,
     /// How much the text may ask for.
     pub limits: Limits,
 }

@@ -4,8 +4,8 @@ use expect_test::{Expect, expect};
 use squall_value::{Value, json};
 
 use crate::{
-    DuplicateKeys, EmitStyle, Failure, Kind, Limits, Options, emit, load, load_all, load_bytes,
-    to_yaml, value,
+    DuplicateKeys, EmitStyle, Failure, Kind, Limits, Options, UnknownTags, emit, load, load_all,
+    load_bytes, to_yaml, value,
 };
 
 /// Each text means the JSON after `=>`, or is refused where that begins with `!`.
@@ -152,6 +152,18 @@ fn keys_become_the_text_that_json_dumps_gives() {
         ("{{ x }}: 1", "!a mapping can't be a key"),
         ("x: {{ y }}", "!a mapping can't be a key"),
     ]);
+}
+
+#[test]
+fn tags_of_other_programs_are_ignored_if_that_is_asked_for() {
+    let options = Options {
+        unknown_tags: UnknownTags::Ignore,
+        ..Options::default()
+    };
+    let text = "!ruby/object:Report\na: !ruby/sym changed\nb: !x [1, !y '2']\nc: !!int '3'\n";
+    let read = load(text, &options).unwrap().root.to_value();
+    assert_eq!(read.to_json(), r#"{"a":"changed","b":[1,"2"],"c":3}"#);
+    assert!(load(text, &Options::default()).is_err());
 }
 
 #[test]
