@@ -25,10 +25,33 @@ const FAILURES_MAX: usize = 200;
 pub enum Kind {
     /// What Ansible's `json` stdout callback prints.
     Ansible,
-    /// A Puppet report (format 4 or later) as JSON, with `resource_statuses` by name.
+    /// A Puppet report (format 4 or later) as YAML or JSON, with `resource_statuses` by name.
     Puppet,
     /// The lines of `terraform apply -json` or `plan -json`, or a notification of Terraform Cloud.
     Terraform,
+}
+
+impl Kind {
+    /// The tool with this name, in small letters.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Kind> {
+        match name {
+            "ansible" => Some(Kind::Ansible),
+            "puppet" => Some(Kind::Puppet),
+            "terraform" => Some(Kind::Terraform),
+            _ => None,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Ansible => "ansible",
+            Kind::Puppet => "puppet",
+            Kind::Terraform => "terraform",
+        }
+    }
 }
 
 /// Why a report can't be read.

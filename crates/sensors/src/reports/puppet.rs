@@ -5,13 +5,11 @@ use squall_value::{Dict, Value, dict};
 use super::{Error, Summary, count, read, text};
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Value, Error> {
+    // Puppet's own `http` report processor sends YAML with tags of Ruby classes.
     let report = if bytes.trim_ascii_start().starts_with(b"{") {
         read(bytes)?
     } else {
-        return Err(Error::NotAReport {
-            tool: "Puppet",
-            reason: "it is no JSON object",
-        });
+        read_yaml(bytes)?
     };
     let not = |reason| Error::NotAReport {
         tool: "Puppet",
@@ -48,6 +46,16 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, Error> {
         more.insert(key, report.get(key).cloned());
     }
     Ok(summary.into_value("puppet", status == "failed", more))
+}
+
+fn read_yaml(bytes: &[u8]) -> Result<Value, Error> {
+    let options = squall_yaml::Options {
+        unknown_tags: squall_yaml::UnknownTags::Ignore,
+        ..squall_yaml::Options::default()
+    };
+    let report = squall_yaml::load_bytes(bytes, &options);
+    let report = report.map_err(|error| Error::Syntax(error.to_string()))?;
+    Ok(report.root.to_value())
 }
 
 fn add_resource(resource: &Value, host: &str, summary: &mut Summary) {

@@ -112,6 +112,59 @@ fn puppet_tells_resources() {
 }
 
 #[test]
+fn puppet_reports_come_as_yaml_with_tags_of_ruby() {
+    check(
+        Kind::Puppet,
+        "--- !ruby/object:Puppet::Transaction::Report
+host: db1
+time: '2026-01-02T03:04:05.000000000+00:00'
+status: failed
+environment: production
+noop: false
+resource_statuses:
+  Service[nginx]: !ruby/object:Puppet::Resource::Status
+    resource: Service[nginx]
+    failed: true
+    changed: false
+    tags: !ruby/object:Puppet::Util::TagSet
+      hash: {service: true}
+    events:
+    - !ruby/object:Puppet::Transaction::Event
+      status: failure
+      name: !ruby/sym ensure
+      message: could not start
+",
+        expect![[r#"
+            {
+                "tool": "puppet",
+                "status": "failed",
+                "changed": 0,
+                "failed": 1,
+                "total": 1,
+                "hosts": {
+                    "db1": {
+                        "changed": 0,
+                        "failed": 1,
+                        "total": 1
+                    }
+                },
+                "failures": [
+                    {
+                        "host": "db1",
+                        "name": "Service[nginx]",
+                        "message": "could not start"
+                    }
+                ],
+                "environment": "production",
+                "configuration_version": null,
+                "transaction_uuid": null,
+                "time": "2026-01-02T03:04:05.000000000+00:00",
+                "noop": false
+            }"#]],
+    );
+}
+
+#[test]
 fn terraform_tells_changes_and_errors() {
     check(
         Kind::Terraform,
@@ -213,7 +266,7 @@ fn what_is_no_report_is_refused() {
         (
             Kind::Puppet,
             "",
-            "this is no report of Puppet: it is no JSON object",
+            "this is no report of Puppet: it has no `host`",
         ),
         (
             Kind::Puppet,
