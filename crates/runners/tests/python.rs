@@ -229,7 +229,7 @@ async fn shared_libraries_stand_behind_the_packs_own_and_the_interpreters() {
     fixture.file("packs/tests/actions/lib/own.py", "X = 'pack'");
     let source = "import own, string, undeclared, oslo_config\nclass A(Action):\n  def run(self):\n    return [undeclared.X, own.X, oslo_config.X, string.digits]";
     for isolation in BOTH {
-        let job = action(&fixture, "undeclared", source, isolation);
+        let job = action(&fixture, "asks", source, isolation);
         let ran = fixture.run("python-script", job).await;
         let result = ran.outcome.result.get("result").map(Value::to_json);
         let wanted = r#"["shared","pack","shared","0123456789"]"#;

@@ -117,8 +117,6 @@ impl Python {
             .map(|path| path.display().to_string())
             .collect();
         python_path.extend(inherited);
-        let shared = self.shared_libraries();
-        python_path.extend(shared.map(|path| path.display().to_string()));
         python_path.push(library.display().to_string());
         set(&mut env, "PYTHONPATH", &python_path.join(":"));
         set(
