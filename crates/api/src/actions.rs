@@ -178,7 +178,7 @@ async fn remove(
     caller.may_with(&known)?;
     changes::check_pack(known.pack.as_deref())?;
     // StackStorm's own client sends the body without saying that it is JSON.
-    let bytes = reply::read(request.into_body(), api.body_bytes_max).await?;
+    let bytes = reply::read(request.into_body(), &api).await?;
     let body = if bytes.is_empty() {
         Value::empty_dict()
     } else {

@@ -68,12 +68,14 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .query(PAGE)
             .gives(Shape::One("AliasHelp")),
         post("/aliasexecution", execute)
+            .makes_work()
             .summary("Runs the action of an alias with the parameters in a command.")
             .object("action_execute")
             .query(SHOW_SECRETS)
             .json("AliasExecution")
             .gives(Shape::One("AliasExecutionResult")),
         post("/aliasexecution/match_and_execute", match_and_execute)
+            .makes_work()
             .summary("Finds the alias that a command means, and runs its action.")
             .object("action_execute")
             .query(SHOW_SECRETS)

@@ -25,6 +25,8 @@ pub(crate) struct Endpoint {
     pub(crate) answer: Shape,
     /// Other statuses whose answers are of a form of their own, or that only this endpoint has.
     pub(crate) others: Vec<(u16, Shape)>,
+    /// Whether it makes work that is done later: it is turned away when too much waits already.
+    pub(crate) makes_work: bool,
     pub(crate) handler: MethodRouter<Arc<Api>>,
 }
 
@@ -160,6 +162,7 @@ impl Endpoint {
             status,
             answer: Shape::Empty,
             others: Vec::new(),
+            makes_work: false,
             handler,
         }
     }
@@ -219,6 +222,11 @@ impl Endpoint {
 
     pub(crate) fn status(mut self, status: u16) -> Endpoint {
         self.status = status;
+        self
+    }
+
+    pub(crate) fn makes_work(mut self) -> Endpoint {
+        self.makes_work = true;
         self
     }
 

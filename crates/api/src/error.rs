@@ -1,6 +1,6 @@
 //! Errors as clients read them: a status, and `{"faultstring": "..."}`.
 
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use squall_engine::{ControlFailure, IngestError, PutError, RequestError};
 use squall_value::{Value, dict};
@@ -13,6 +13,8 @@ pub(crate) struct Error {
     pub(crate) status: StatusCode,
     pub(crate) text: String,
     pub(crate) more: Option<(&'static str, Value)>,
+    /// After how many seconds it may be tried again (RFC 9110, section 10.2.3), with 429.
+    pub(crate) retry_after: Option<u64>,
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Error>;
@@ -23,11 +25,19 @@ impl Error {
             status,
             text: text.into(),
             more: None,
+            retry_after: None,
         }
     }
 
     pub(crate) fn bad(text: impl Into<String>) -> Error {
         Error::new(StatusCode::BAD_REQUEST, text)
+    }
+
+    /// Too much for now.
+    pub(crate) fn busy(text: impl Into<String>, seconds: u64) -> Error {
+        let mut error = Error::new(StatusCode::TOO_MANY_REQUESTS, text);
+        error.retry_after = Some(seconds);
+        error
     }
 
     /// The caller is known, and may not.
@@ -80,7 +90,12 @@ impl IntoResponse for Error {
         if let (Some((name, value)), Value::Dict(inner)) = (self.more, &mut body) {
             std::sync::Arc::make_mut(inner).insert(name, value);
         }
-        (self.status, Json(body)).into_response()
+        let mut response = (self.status, Json(body)).into_response();
+        if self.status == StatusCode::TOO_MANY_REQUESTS {
+            let seconds = HeaderValue::from(self.retry_after.unwrap_or(1));
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
     }
 }
 
@@ -102,7 +117,7 @@ impl From<squall_auth::Error> for Error {
         match error {
             E::Credentials => Error::new(StatusCode::UNAUTHORIZED, error.to_string()),
             E::Disabled => Error::new(StatusCode::UNAUTHORIZED, format!("Unauthorized - {error}")),
-            E::Throttled { .. } => Error::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()),
+            E::Throttled { seconds } => Error::busy(error.to_string(), seconds),
             E::TooLong { .. } | E::Password => Error::bad(error.to_string()),
             E::Store(_) => Error::internal(&error),
         }
@@ -163,6 +178,7 @@ impl From<PutError> for Error {
                 status: StatusCode::CONFLICT,
                 text: error.to_string(),
                 more: Some(("conflict-id", Value::from(id.to_string()))),
+                retry_after: None,
             },
             PutError::Missing { .. } => Error::missing(error.to_string()),
             PutError::Conflict => Error::new(StatusCode::CONFLICT, error.to_string()),

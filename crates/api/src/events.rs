@@ -32,6 +32,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .object("trigger_view")
             .gives(Shape::One("TriggerInstance")),
         post("/triggerinstances/{id}/re_emit", emit_again)
+            .makes_work()
             .summary("Sends the same event once more, as a new one.")
             .object("trigger_all")
             .status(200)

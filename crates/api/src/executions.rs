@@ -81,6 +81,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .query(SHOW_SECRETS)
             .gives(Shape::Page("Execution")),
         post("/executions", create)
+            .makes_work()
             .summary("Runs an action.")
             .object("action_execute")
             .query(SHOW_SECRETS)
@@ -126,6 +127,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .object("execution_view")
             .gives(Shape::One("Result")),
         post("/executions/{id}/re_run", run_again)
+            .makes_work()
             .summary("Runs an action again, or failed tasks of a workflow.")
             .object("execution_rerun")
             .query(&[Parameter::flag(
@@ -629,7 +631,7 @@ async fn member(api: &Api, execution: &Arc<Execution>, name: &str) -> Result<Val
 }
 
 /// The members that can be asked for alone.
-const ATTRIBUTES: [&str; 3] = ["result", "trigger_instance", "status"];
+pub(crate) const ATTRIBUTES: [&str; 3] = ["result", "trigger_instance", "status"];
 
 async fn attribute(
     Extract(api): State,

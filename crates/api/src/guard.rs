@@ -14,6 +14,7 @@ use crate::Api;
 use crate::caller::{self, Caller};
 use crate::endpoint::{Access, Body, Endpoint, Kind, Parameter};
 use crate::error::Error;
+use crate::limits;
 use crate::params::Params;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -58,6 +59,8 @@ pub(crate) struct Rules {
     permission: Option<Permission>,
     query: Arc<[Parameter]>,
     body: Body,
+    makes_work: bool,
+    path: &'static str,
 }
 
 impl Rules {
@@ -68,8 +71,29 @@ impl Rules {
             permission: endpoint.access.permission(),
             query: endpoint.query.as_slice().into(),
             body: endpoint.body,
+            makes_work: endpoint.makes_work,
+            path: endpoint.path,
         }
     }
+}
+
+/// Turns away what is too much, and counts and times what is answered.
+pub(crate) async fn admit(
+    Extract(rules): Extract<Rules>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (api, method) = (Arc::clone(&rules.api), request.method().clone());
+    let began = api.engine.env().now();
+    let response = match limits::admit(&api, rules.makes_work, rules.access == Access::Open) {
+        Ok(_present) => next.run(request).await,
+        Err(refused) => refused.into_response(),
+    };
+    let took = api.engine.env().now().duration_since(began).unsigned_abs();
+    let status = response.status().as_u16();
+    api.metrics
+        .answered(method.as_str(), rules.path, status, took);
+    response
 }
 
 /// Recognises the caller, unless anybody may ask, and checks the query by what the endpoint takes.

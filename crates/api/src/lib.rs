@@ -22,8 +22,10 @@ mod guard;
 mod health;
 mod inquiries;
 mod keys;
+mod limits;
 mod listing;
 mod live;
+mod metrics;
 mod openapi;
 mod pack_files;
 mod pack_index;
@@ -58,6 +60,8 @@ use squall_auth::rbac::Roles;
 use squall_engine::Engine;
 
 pub use live::Followers;
+pub use limits::Limits;
+pub use metrics::Metrics;
 
 /// What the API works with.
 #[derive(Debug)]
@@ -72,8 +76,10 @@ pub struct Api {
     pub role_directory: Option<PathBuf>,
     /// Where packs lie, the later ones over the earlier.
     pub pack_directories: Vec<PathBuf>,
-    /// The largest body of a request, in bytes.
-    pub body_bytes_max: usize,
+    /// What is turned away.
+    pub limits: Limits,
+    /// What is counted of requests.
+    pub metrics: Metrics,
     /// The address under which clients reach the API.
     pub url: String,
     /// Origins whose pages may call the API from a browser; `*` is any.

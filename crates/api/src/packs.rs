@@ -39,6 +39,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .status(200)
             .gives(Shape::One("RegistrationCounts")),
         post("/packs/install", install)
+            .makes_work()
             .summary("Installs packs, by running `packs.install`.")
             .object("pack_install")
             .json("PackInstallation")

@@ -65,7 +65,7 @@ impl FromRequest<Arc<Api>> for Sent {
 
     async fn from_request(request: Request, api: &Arc<Api>) -> Result<Sent> {
         let (parts, body) = request.into_parts();
-        let bytes = read(body, api.body_bytes_max).await?;
+        let bytes = read(body, api).await?;
         let checked = |value: Value| {
             // What is no object at all is refused where the object is taken out.
             if let (Some(Expected::Json(shape)), Value::Dict(_)) =
@@ -88,12 +88,21 @@ impl FromRequest<Arc<Api>> for Sent {
 }
 
 /// The whole body of a request.
-pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes> {
-    let too_large = |_| {
-        let text = format!("The body has more than the {limit} bytes that are accepted.");
-        Error::new(StatusCode::PAYLOAD_TOO_LARGE, text)
-    };
-    axum::body::to_bytes(body, limit).await.map_err(too_large)
+pub(crate) async fn read(body: Body, api: &Api) -> Result<Bytes> {
+    let limit = api.limits.body_bytes;
+    let seconds = api.limits.body_time.as_secs();
+    let read = axum::body::to_bytes(body, limit);
+    match tokio::time::timeout(api.limits.body_time, read).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(_)) => {
+            let text = format!("The body has more than the {limit} bytes that are accepted.");
+            Err(Error::new(StatusCode::PAYLOAD_TOO_LARGE, text))
+        }
+        Err(_) => {
+            let text = format!("The body did not arrive within {seconds} s.");
+            Err(Error::new(StatusCode::REQUEST_TIMEOUT, text))
+        }
+    }
 }
 
 /// The media type of a body, in small letters and without its parameters; empty when it has none.

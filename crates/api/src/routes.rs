@@ -49,8 +49,9 @@ pub(crate) fn core() -> Vec<Endpoint> {
 type Endpoints = fn() -> Vec<Endpoint>;
 
 /// Every endpoint once, at the address under which it is described.
-pub(crate) const PUBLISHED: [(&str, Endpoints); 5] = [
+pub(crate) const PUBLISHED: [(&str, Endpoints); 6] = [
     ("", crate::health::endpoints),
+    ("", crate::metrics::endpoints),
     ("", crate::openapi::endpoints),
     ("/api/v1", core),
     ("/auth/v1", crate::tokens::endpoints),
@@ -74,6 +75,7 @@ pub(crate) fn router(api: Arc<Api>, service: Service) -> Router {
         }
     };
     mount(&[""], crate::health::endpoints);
+    mount(&[""], crate::metrics::endpoints);
     mount(&[""], crate::openapi::endpoints);
     match service {
         Service::All => {
@@ -118,6 +120,7 @@ fn add(
     let rules = guard::Rules::of(Arc::clone(api), &endpoint);
     let handler = endpoint
         .handler
-        .route_layer(from_fn_with_state(rules, guard::check));
+        .route_layer(from_fn_with_state(rules.clone(), guard::check))
+        .route_layer(from_fn_with_state(rules, guard::admit));
     router.route(&path, handler)
 }

@@ -227,6 +227,8 @@ async fn stream(
         last.or_else(|| params::text(&params, "last_event_id").and_then(|id| id.parse().ok()));
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
     tokio::spawn(async move {
+        let counted = Arc::clone(&api);
+        let _present = counted.metrics.follow();
         let mut feed = Feed {
             api,
             seen: Seen::of(&caller.rights),

@@ -56,6 +56,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .object("webhook_view")
             .gives(Shape::One("Trigger")),
         post("/webhooks/{*hook}", receive)
+            .makes_work()
             .summary("Takes an event. A signature with the hook's secret stands in for a caller.")
             .signed()
             .json_or_form("WebhookBody")
@@ -97,7 +98,7 @@ async fn receive(
 ) -> Result<Response> {
     let (mut parts, inner) = request.into_parts();
     let caller = Caller::from_request_parts(&mut parts, &api).await;
-    let bytes = reply::read(inner, api.body_bytes_max).await?;
+    let bytes = reply::read(inner, &api).await?;
     let allowed = caller.and_then(|caller| {
         let hook = Resource::named(ResourceType::Webhook, &hook);
         caller.check(Permission::WebhookSend, &hook)

@@ -21,7 +21,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
 
 async fn inspect(Extract(api): State, _: Caller, request: Request) -> Result<Json> {
     let (parts, body) = request.into_parts();
-    let bytes: Bytes = reply::read(body, api.body_bytes_max).await?;
+    let bytes: Bytes = reply::read(body, &api).await?;
     match &*reply::media_type(&parts.headers) {
         "text/plain" | "application/x-yaml" | "application/yaml" | "text/yaml" | "" => {}
         other => return Err(reply::unsupported(other)),

@@ -53,6 +53,10 @@ const PACK: [(&str, &str); 7] = [
 ];
 
 async fn world() -> World {
+    world_with(squall_api::Limits::default(), Settings::default()).await
+}
+
+async fn world_with(limits: squall_api::Limits, settings: Settings) -> World {
     let dir = tempfile::tempdir().unwrap();
     for (file, text) in PACK {
         let path = dir.path().join("packs/p").join(file);
@@ -61,8 +65,8 @@ async fn world() -> World {
     }
     let env: Arc<dyn Env> = Arc::new(SystemEnv::new());
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    let settings = squall_runners::Settings::new("test", dir.path().join("run"));
-    let host = Host::new(settings, Arc::clone(&env)).unwrap();
+    let runner_settings = squall_runners::Settings::new("test", dir.path().join("run"));
+    let host = Host::new(runner_settings, Arc::clone(&env)).unwrap();
     let server = store
         .register_server("test", "boot", Timestamp::MAX)
         .await
@@ -77,7 +81,7 @@ async fn world() -> World {
         crypto: Some(squall_expr::crypto::Key::new(vec![3; 32], vec![4; 32]).unwrap()),
         tokens: Arc::new(NoTokens),
         rights: Arc::new(EverybodyMay),
-        settings: Settings::default(),
+        settings,
         lease: server.lease,
     });
     let life = Duration::from_secs(60);
@@ -101,7 +105,11 @@ async fn world() -> World {
         roles,
         role_directory: None,
         pack_directories: vec![dir.path().join("packs")],
-        body_bytes_max: 1 << 20,
+        limits: squall_api::Limits {
+            body_bytes: 1 << 20,
+            ..limits
+        },
+        metrics: squall_api::Metrics::default(),
         url: "http://test".to_owned(),
         allowed_origins: vec!["http://ui.test".to_owned()],
         followers: Arc::default(),
@@ -632,4 +640,93 @@ async fn inspection_knows_the_registered_actions() {
             "Action \"p.secret\" has unexpected input \"m\".",
         ]
     );
+}
+
+#[tokio::test]
+async fn what_is_too_much_is_told_to_come_again() {
+    let none = squall_api::Limits {
+        requests: 0,
+        ..squall_api::Limits::default()
+    };
+    let no_work = squall_api::Limits {
+        queued: 0,
+        ..squall_api::Limits::default()
+    };
+    let run = r#"{"action": "p.noop"}"#;
+    for (limits, method, path, body, expect) in [
+        (&none, "GET", "/v1/executions", "", 429),
+        (&none, "GET", "/health", "", 200),
+        (&no_work, "POST", "/v1/executions", run, 429),
+        (&no_work, "POST", "/v1/webhooks/st2", "{}", 429),
+        (&no_work, "GET", "/v1/executions", "", 200),
+    ] {
+        let world = world_with(limits.clone(), Settings::default()).await;
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("x-auth-token", &world.token)
+            .body(Body::from(body))
+            .unwrap();
+        let response = world.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status().as_u16(), expect, "{method} {path}");
+        let wait = response.headers().get("retry-after");
+        let wait = wait.and_then(|wait| wait.to_str().ok()?.parse::<u64>().ok());
+        assert_eq!(wait.is_some_and(|wait| wait > 0), expect == 429, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_given_up() {
+    let limits = squall_api::Limits {
+        body_time: Duration::ZERO,
+        ..squall_api::Limits::default()
+    };
+    let world = world_with(limits, Settings::default()).await;
+    let never = tokio_stream::pending::<Result<String, std::io::Error>>();
+    let request = Request::builder()
+        .method("POST")
+        .uri("/v1/executions")
+        .header("x-auth-token", &world.token)
+        .body(Body::from_stream(never))
+        .unwrap();
+    let (status, answer) = world.answer(request).await;
+    assert_eq!(status, StatusCode::REQUEST_TIMEOUT, "{answer:?}");
+}
+
+#[tokio::test]
+async fn metrics_tell_what_was_done() {
+    let world = World::registered().await;
+    for (path, body) in [
+        ("/api/v1/executions", r#"{"action": "p.noop"}"#),
+        (
+            "/api/v1/webhooks/st2",
+            r#"{"trigger": "p.event", "payload": {"n": 1}}"#,
+        ),
+        ("/api/v1/executions", "{}"),
+    ] {
+        world.send("POST", path, body).await;
+    }
+    let (status, _) = world
+        .answer(Request::get("/metrics").body(Body::empty()).unwrap())
+        .await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    let (status, text) = world.send("GET", "/metrics", "").await;
+    assert_eq!(status, StatusCode::OK);
+    let text = text.as_str().unwrap();
+    for line in [
+        "squall_events_total 1",
+        "squall_executions_requested_total 1",
+        "squall_executions_ended_total{status=\"succeeded\"} 1",
+        "squall_executions{status=\"running\"} 0",
+        "squall_events_pending 0",
+        "squall_http_requests_total{method=\"POST\",path=\"/executions\",status=\"201\"} 1",
+        "squall_http_requests_total{method=\"POST\",path=\"/executions\",status=\"400\"} 1",
+        "squall_http_requests_total{method=\"GET\",path=\"/metrics\",status=\"401\"} 1",
+        "squall_slots_queue 0",
+    ] {
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line} is not in\n{text}"
+        );
+    }
 }

@@ -26,6 +26,7 @@ mod inquiry;
 mod inspect;
 mod job;
 mod match_rules;
+mod metrics;
 mod notify;
 mod output;
 mod plan;
@@ -68,6 +69,7 @@ pub use gates::QueuePlace;
 pub use held::Held;
 pub use ingest::{Error as IngestError, Incoming, Receipt};
 pub use inquiry::RespondError;
+pub use metrics::Metrics;
 pub use recover::Recovered;
 pub use register::{Change, PutError, Registered, action_body};
 pub use request::{Ask, Error as RequestError};
@@ -147,6 +149,7 @@ pub struct Engine {
     /// Counts the times that definitions changed.
     changes: tokio::sync::watch::Sender<u64>,
     sources: sources::Board,
+    metrics: Metrics,
     stopping: AtomicBool,
 }
 
@@ -187,6 +190,7 @@ impl Engine {
             registering: tokio::sync::Mutex::default(),
             changes: tokio::sync::watch::Sender::default(),
             sources: sources::Board::default(),
+            metrics: Metrics::default(),
             stopping: AtomicBool::new(false),
         })
     }
@@ -282,6 +286,12 @@ impl Engine {
         self.lease
     }
 
+    /// What happened since the start.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// How many executions have a process here, and how many wait for a slot.
     #[must_use]
     pub fn load(&self) -> (usize, usize) {
@@ -314,10 +324,13 @@ impl Engine {
         if commands.is_empty() {
             return Ok(());
         }
-        self.store
-            .commit(Transaction::new(self.env.now(), commands))
-            .await
-            .map(drop)
+        let tally = metrics::Tally::of(&commands);
+        let began = self.env.now();
+        let transaction = Transaction::new(began, commands);
+        let done = self.store.commit(transaction).await.map(drop);
+        let took = self.env.now().duration_since(began).unsigned_abs();
+        self.metrics.record(&tally, took, done.as_ref().copied());
+        done
     }
 }
 

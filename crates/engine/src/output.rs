@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use squall_model::{ExecutionId, OutputChunk, OutputStream};
 use squall_runners::{Output, OutputSink};
-use squall_store::{Command, Transaction};
+use squall_store::Command;
 use squall_value::Str;
 use tokio::sync::{mpsc, oneshot};
 
@@ -112,9 +112,8 @@ async fn store_output(
                 at,
                 chunks: Arc::clone(&chunks),
             };
-            let transaction = Transaction::new(engine.env.now(), vec![append]);
-            match engine.store.commit(transaction).await {
-                Ok(_) => break,
+            match engine.commit(vec![append]).await {
+                Ok(()) => break,
                 Err(squall_store::CommitError::Refused { .. }) => {
                     match stored_output(engine, id, at, &chunks).await {
                         // An earlier attempt was stored although its answer was lost.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use squall_api::{Api, Service};
+use squall_api::{Api, Limits, Service};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -29,6 +29,24 @@ pub(crate) struct HttpOptions {
         value_delimiter = ','
     )]
     pub(crate) allowed_origins: Vec<String>,
+    /// How many requests are answered at the same time; more are told to come again (429).
+    #[arg(long, env = "SQUALL_MAX_REQUESTS", default_value_t = 1024)]
+    pub(crate) max_requests: usize,
+    /// How many executions may wait for a slot before no more work is taken in (429).
+    #[arg(long, env = "SQUALL_MAX_QUEUED", default_value_t = 100_000)]
+    pub(crate) max_queued: usize,
+}
+
+impl HttpOptions {
+    /// What is turned away.
+    pub(crate) fn limits(&self, body_bytes: usize) -> Limits {
+        Limits {
+            body_bytes,
+            requests: self.max_requests,
+            queued: self.max_queued,
+            ..Limits::default()
+        }
+    }
 }
 
 /// Listeners that nobody serves yet: whoever connects waits.

@@ -175,7 +175,10 @@ fn tag(path: &str) -> &str {
 }
 
 fn path_parameter((name, takes_slashes): (&str, bool)) -> Value {
-    let schema = if takes_slashes {
+    let schema = if name == "attribute" {
+        let names = crate::executions::ATTRIBUTES.into_iter().map(Value::from);
+        dict! { "type" => "string", "enum" => names.collect::<Value>() }
+    } else if takes_slashes {
         dict! { "type" => "string", "minLength" => 1 }
     } else {
         dict! { "type" => "string", "minLength" => 1, "pattern" => "^[^/]+$" }
@@ -194,7 +197,12 @@ fn query_parameter(parameter: &Parameter) -> Value {
             dict! { "type" => "integer", "minimum" => i64::MIN, "maximum" => i64::MAX }
         }
         (_, Kind::Boolean) => dict! { "type" => "boolean" },
-        (_, Kind::Time) => dict! { "type" => "string", "format" => "date-time" },
+        // An empty value counts as none.
+        (_, Kind::Time) => {
+            let time = dict! { "type" => "string", "format" => "date-time" };
+            let none = dict! { "type" => "string", "maxLength" => 0 };
+            dict! { "anyOf" => vec![time, none] }
+        }
         (name, Kind::List) => {
             let items = dict! { "type" => "string" };
             match name {

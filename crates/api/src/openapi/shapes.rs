@@ -99,7 +99,16 @@ fn with_nulls(schema: Value) -> Value {
                 && let Some(kind @ Value::String(_)) = inner.get("type").cloned()
             {
                 let kinds = vec![kind, Value::from("null")];
-                Arc::make_mut(inner).insert("type", kinds);
+                let inner = Arc::make_mut(inner);
+                inner.insert("type", kinds);
+                if let Some(Value::List(values)) = inner.get_mut("enum") {
+                    *values = values
+                        .iter()
+                        .cloned()
+                        .chain([Value::Null])
+                        .collect::<Vec<_>>()
+                        .into();
+                }
             }
             *property = inner;
         }

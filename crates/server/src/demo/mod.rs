@@ -132,6 +132,8 @@ async fn demo(
             listen_auth: None,
             listen_stream: None,
             allowed_origins: Vec::new(),
+            max_requests: 64,
+            max_queued: 1_000,
         },
         access: crate::access::AccessOptions::default(),
         ssh: crate::ssh::SshOptions::default(),
