@@ -8,6 +8,7 @@
 
 mod bench;
 mod ci;
+mod clients;
 mod clock;
 mod command;
 mod crash;
@@ -16,6 +17,7 @@ mod http;
 mod packs;
 mod peers;
 mod postgres;
+mod python;
 mod server;
 mod suites;
 mod tidy;
@@ -54,6 +56,12 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Take packs that others wrote through their whole life on a real server.
     Packs(packs::Options),
+    /// Make up requests from the API's own description and check the answers against it.
+    FuzzApi {
+        /// How many requests for each endpoint.
+        #[arg(long, default_value_t = 200)]
+        examples: u32,
+    },
     /// Everything that has to hold before a change is merged.
     Ci,
 }
@@ -85,6 +93,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Crash(options) => crash::run(&root, &options),
         Command::Fuzz(options) => fuzz::run(&root, &options),
         Command::Packs(options) => packs::run(&root, &options),
+        Command::FuzzApi { examples } => clients::fuzz(&root, examples),
         Command::Ci => ci::run(&root),
     }
 }

@@ -45,11 +45,8 @@ pub(crate) fn build_with(root: &Path, release: bool, features: &[&str]) -> Resul
     if !status.success() {
         bail!("the server can't be built");
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || root.join("target"),
-        |directory| root.join(PathBuf::from(directory)),
-    );
     let profile = if release { "release" } else { "debug" };
+    let target = command::target_directory(root);
     Ok(target.join(profile).join("squall"))
 }
 

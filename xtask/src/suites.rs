@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::clock::Stopwatch;
 use crate::command::{self, Count, Counts};
-use crate::{crash, server, tidy};
+use crate::{clients, crash, server, tidy};
 
 /// How a suite ended.
 #[derive(Debug)]
@@ -74,6 +74,16 @@ pub(crate) const TEST: &[Suite] = &[
         name: "demo",
         about: "a push to a git repository becomes running servers",
         run: demo,
+    },
+    Suite {
+        name: "st2",
+        about: "the official st2 client, every command that its conformance suite knows",
+        run: clients::st2,
+    },
+    Suite {
+        name: "openapi",
+        about: "requests made up from the API's description, and the answers held against it",
+        run: clients::openapi,
     },
     Suite {
         name: "crash",
@@ -248,7 +258,7 @@ fn replay(root: &Path, package: &str, kind: &str) -> Result<Outcome> {
 }
 
 /// Where recorded behaviour lies: beside the repository, unless SQUALL_CONFORMANCE says otherwise.
-fn recorded_cases(root: &Path) -> PathBuf {
+pub(crate) fn recorded_cases(root: &Path) -> PathBuf {
     match std::env::var_os("SQUALL_CONFORMANCE") {
         Some(path) => PathBuf::from(path),
         None => root.join("../shared/conformance"),

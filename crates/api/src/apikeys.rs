@@ -71,8 +71,9 @@ fn metadata(body: &Value) -> Value {
 }
 
 fn created_at(document: &Document) -> Value {
-    let known = document.body.get("created_at").cloned();
-    known.unwrap_or_else(|| Value::from(squall_wire::timestamp(document.changed)))
+    let known = document.body.get("created_at").and_then(Value::as_str);
+    let known = known.and_then(squall_wire::parse);
+    Value::from(squall_wire::timestamp(known.unwrap_or(document.changed)))
 }
 
 async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
@@ -138,12 +139,11 @@ async fn create(Extract(api): State, caller: Caller, sent: Sent) -> Result<Respo
         return Ok((StatusCode::CREATED, Json(shown(&document, false))).into_response());
     }
     let (key, document) = api.directory.make_api_key(user, metadata, enabled).await?;
-    let Value::Dict(mut body) = shown(&document, false) else {
+    let Value::Dict(mut body) = shown(&document, true) else {
         return Err(Error::bad("the key has no record"));
     };
     let members = Arc::make_mut(&mut body);
     members.remove("key_hash");
-    members.remove("uid");
     members.insert("key", key);
     Ok((StatusCode::CREATED, Json(Value::Dict(body))).into_response())
 }
