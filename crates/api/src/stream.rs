@@ -58,10 +58,16 @@ const STREAM: &[Parameter] = &[
     ),
 ];
 
-const OUTPUT: &[Parameter] = &[Parameter::text(
-    "output_type",
-    "`stdout`, `stderr`, or `all`, which is the default.",
-)];
+const OUTPUT: &[Parameter] = &[
+    Parameter::text(
+        "output_type",
+        "`stdout`, `stderr`, or `all`, which is the default.",
+    ),
+    Parameter::text(
+        "last_event_id",
+        "Go on after this piece, as the header Last-Event-ID.",
+    ),
+];
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -213,6 +219,13 @@ fn response(receiver: mpsc::Receiver<std::result::Result<Bytes, Infallible>>) ->
     (headers, body).into_response()
 }
 
+/// The last event that a client has seen: browsers send the header, others may ask by parameter.
+fn last_event_id(headers: &HeaderMap, params: &Params) -> Option<u64> {
+    let header = headers.get("last-event-id");
+    let header = header.and_then(|id| id.to_str().ok()?.parse().ok());
+    header.or_else(|| params::text(params, "last_event_id")?.parse().ok())
+}
+
 async fn stream(
     Extract(api): State,
     caller: Caller,
@@ -220,11 +233,7 @@ async fn stream(
     params: Params,
 ) -> Result<Response> {
     let filter = Filter::new(&params);
-    let last = headers
-        .get("last-event-id")
-        .and_then(|id| id.to_str().ok()?.parse().ok());
-    let last =
-        last.or_else(|| params::text(&params, "last_event_id").and_then(|id| id.parse().ok()));
+    let last = last_event_id(&headers, &params);
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
     tokio::spawn(async move {
         let counted = Arc::clone(&api);
@@ -349,10 +358,12 @@ impl Feed {
             .map_err(|_| Over)?;
         self.position = last.unwrap_or(bounds.1).min(bounds.1);
         self.send(Bytes::from_static(b"\n")).await?;
-        self.end_if_over().await?;
-        if last.is_some() {
+        if let Some(last) = last {
+            self.tell_gap(last, bounds.0).await?;
+            // First what was missed: the end, when it is past, is among it or comes after it.
             self.catch_up().await?;
         }
+        self.end_if_over().await?;
         loop {
             match tokio::time::timeout(HEARTBEAT, live.next()).await {
                 Err(_) => self.send(Bytes::from_static(b"\n")).await?,
@@ -381,6 +392,17 @@ impl Feed {
         }
         let may_stream = self.rights.has(Permission::StreamView);
         if may_stream { Ok(()) } else { Err(Over) }
+    }
+
+    /// Tells a client whose last event is older than the oldest that is kept that there is a gap,
+    /// which it can close by asking for lists only.
+    async fn tell_gap(&mut self, last: u64, oldest: u64) -> std::result::Result<(), Over> {
+        if last.saturating_add(1) >= oldest {
+            return Ok(());
+        }
+        let data = dict! { "last_event_id" => last, "oldest" => oldest };
+        self.send(event_text("squall.stream__gap", last, &data))
+            .await
     }
 
     /// A client that waits for an end that is past already is told at once.
@@ -622,16 +644,18 @@ impl Feed {
 async fn output(
     Extract(api): State,
     caller: Caller,
+    headers: HeaderMap,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Response> {
     let execution = executions::find(&api, &caller, &id).await?;
+    let next = last_event_id(&headers, &params).map_or(0, |last| last.saturating_add(1));
     let wanted = params::text(&params, "output_type").filter(|wanted| *wanted != "all");
     let wanted = wanted.map(str::to_owned);
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
     tokio::spawn(async move {
         // As above: an error ends the stream.
-        let _ = follow_output(&api, &execution, wanted.as_deref(), &sender).await;
+        let _ = follow_output(&api, &execution, next, wanted.as_deref(), &sender).await;
     });
     Ok(response(receiver))
 }
@@ -639,6 +663,7 @@ async fn output(
 async fn follow_output(
     api: &Api,
     execution: &Arc<Execution>,
+    mut next: u64,
     wanted: Option<&str>,
     sender: &Sender,
 ) -> std::result::Result<(), Over> {
@@ -647,7 +672,6 @@ async fn follow_output(
     let store = api.engine.store();
     let followed = api.followers.follow(&**store, vec![id]);
     let mut live = Live::Some(followed);
-    let mut next = 0;
     loop {
         // The end is looked up before the output: what was printed before the end is then seen.
         let current = store.execution(id).await.map_err(|_| Over)?;

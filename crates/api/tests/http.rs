@@ -730,3 +730,40 @@ async fn metrics_tell_what_was_done() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_stream_that_is_taken_up_again_has_no_gap() {
+    let world = World::registered().await;
+    let (_, before) = world
+        .send("POST", "/v1/executions", r#"{"action": "p.noop"}"#)
+        .await;
+    let (_, after) = world
+        .send("POST", "/v1/executions", r#"{"action": "p.noop"}"#)
+        .await;
+    let id = |made: &Value| made.get("id").unwrap().as_str().unwrap().to_owned();
+    let (before, after) = (id(&before), id(&after));
+    // Both have ended; whoever had seen nothing yet is told of both, and then of the end.
+    let path = format!("/stream/v1/stream?end_execution_id={after}");
+    let request = |last: &str| {
+        Request::get(&path)
+            .header("x-auth-token", &world.token)
+            .header("last-event-id", last)
+            .body(Body::empty())
+            .unwrap()
+    };
+    let (_, told) = world.answer(request("0")).await;
+    let told = told.as_str().unwrap();
+    let place = |id: &str| told.find(id).unwrap_or(usize::MAX);
+    assert!(place(&before) < place(&after), "{told}");
+    assert!(place(&after) < told.len(), "{told}");
+    assert!(!told.contains("squall.stream__gap"), "{told}");
+    // Who has seen all but the end is told of the end alone.
+    let ids: Vec<&str> = told
+        .lines()
+        .filter_map(|line| line.strip_prefix("id: "))
+        .collect();
+    let (_, rest) = world.answer(request(ids[ids.len() - 2])).await;
+    let rest = rest.as_str().unwrap();
+    assert!(!rest.contains(&before), "{rest}");
+    assert_eq!(rest.matches("event: ").count(), 1, "{rest}");
+}
