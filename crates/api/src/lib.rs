@@ -59,8 +59,8 @@ use squall_auth::Directory;
 use squall_auth::rbac::Roles;
 use squall_engine::Engine;
 
-pub use live::Followers;
 pub use limits::Limits;
+pub use live::Followers;
 pub use metrics::Metrics;
 
 /// What the API works with.

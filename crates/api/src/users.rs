@@ -84,6 +84,7 @@ async fn create(Extract(api): State, _: Caller, sent: Sent) -> Result<Response> 
             status: StatusCode::CONFLICT,
             text: format!("There is a user \"{name}\" already."),
             more: Some(("conflict-id", Value::from(known.id.to_string()))),
+            retry_after: None,
         });
     }
     let user = api.directory.put_user(name, change(&sent)).await?;

@@ -210,7 +210,11 @@ impl World {
             roles: Arc::clone(&roles),
             role_directory: None,
             pack_directories: vec![dir.path().join("packs")],
-            body_bytes_max: 1 << 20,
+            limits: crate::Limits {
+                body_bytes: 1 << 20,
+                ..crate::Limits::default()
+            },
+            metrics: crate::Metrics::default(),
             url: "http://test".to_owned(),
             allowed_origins: Vec::new(),
             followers: Arc::default(),
