@@ -9,7 +9,7 @@ use squall_env::Env;
 use squall_expr::crypto::Key;
 use squall_expr::{Host, HostError, KeyScope};
 use squall_model::{Document, Timestamp};
-use squall_value::{Str, Value};
+use squall_value::{Dict, Str, Value};
 
 use crate::rotate::KeyKeeper;
 
@@ -129,6 +129,32 @@ impl Datastore {
     }
 }
 
+/// Whether an item is kept encrypted.
+pub(crate) fn is_secret(item: &Document) -> bool {
+    let secret = item.body.get("secret").and_then(Value::as_bool);
+    secret.unwrap_or(false)
+}
+
+/// An item as StackStorm shows it to sensors and rules: what is secret stays encrypted.
+pub(crate) fn item_shown(item: &Document) -> Value {
+    let member = |name: &str| item.body.get(name).cloned().unwrap_or_default();
+    let scope = item.key.split(':').next().unwrap_or_default();
+    let mut shown = Dict::new();
+    shown.insert("id", item.id.to_string());
+    shown.insert("uid", format!("key_value_pair:{}", item.key));
+    shown.insert("name", member("name"));
+    shown.insert("value", member("value"));
+    shown.insert("scope", scope);
+    if let user @ Value::String(_) = member("user") {
+        shown.insert("user", user);
+    }
+    shown.insert("secret", is_secret(item));
+    shown.insert("encrypted", is_secret(item));
+    let expires = item.expires.map(|expires| expires.to_string());
+    shown.insert("expire_timestamp", expires);
+    Value::from(shown)
+}
+
 fn value_error(message: String) -> HostError {
     HostError {
         class: "ValueError",
@@ -150,13 +176,10 @@ impl Host for Datastore {
             return Ok(None);
         };
         let value = document.body.get("value").cloned().unwrap_or_default();
-        let secret = document
-            .body
-            .get("secret")
-            .and_then(Value::as_bool)
-            .unwrap_or(false);
         match value.as_str() {
-            Some(text) if decrypt && secret => self.decrypt(text).map(|text| Some(text.into())),
+            Some(text) if decrypt && is_secret(&document) => {
+                self.decrypt(text).map(|text| Some(text.into()))
+            }
             _ => Ok(Some(value)),
         }
     }

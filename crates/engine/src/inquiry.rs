@@ -73,6 +73,7 @@ impl Engine {
                 if execution.request.parent.is_some() {
                     plan.then(After::ChildEnded(Arc::clone(&execution), result.clone()));
                 }
+                self.announce(&execution, &result, plan);
                 let result = Some(result);
                 return Placed { execution, result };
             }

@@ -8,8 +8,8 @@ use squall_model::{Execution, Outcome, TriggerInstance, TriggerInstanceStatus, T
 use squall_store::Command;
 use squall_value::{Dict, Str, Value, dict};
 
-use crate::Engine;
 use crate::plan::{After, Plan};
+use crate::{Engine, IngestError, Incoming};
 
 /// Fires at the end of every execution.
 const ACTION_TRIGGER: &str = "core.st2.generic.actiontrigger";
@@ -60,6 +60,20 @@ impl Engine {
         };
         plan.then(After::Match(instance.id));
         plan.push(Command::InsertTriggerInstance(Arc::new(instance)));
+    }
+
+    /// Makes an internal event of what no execution did, if rules listen for it. Returns when it is
+    /// durable; one that could not be stored is told to the log and lost, as nobody was promised it.
+    pub async fn happened(self: &Arc<Engine>, trigger: &str, payload: impl FnOnce() -> Value) {
+        if !self.is_listened_to(trigger) {
+            return;
+        }
+        let mut incoming = Incoming::new(trigger, payload());
+        incoming.strict = false;
+        match self.accept(incoming).await {
+            Ok(_) | Err(IngestError::Stopping) => {}
+            Err(error) => tracing::warn!(trigger, %error, "an internal event was not stored"),
+        }
     }
 
     /// StackStorm's `notify`: one event for each route of each section that fits the outcome.

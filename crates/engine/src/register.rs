@@ -15,6 +15,7 @@ use squall_store::{Command, CommitError, DocumentFilter, Page, Refusal};
 use squall_value::{Dict, Str, Value, dict, json};
 
 use crate::catalog::Action;
+use crate::datastore::item_shown;
 use crate::plan::After;
 use crate::{Catalog, Engine};
 
@@ -182,25 +183,13 @@ impl Engine {
 
     /// The events that a change of the datastore makes, where rules listen for them.
     fn key_events(&self, before: Option<&Document>, effect: &Applied) -> Vec<TriggerInstance> {
-        let shown = |document: &Document| {
-            let member = |name: &str| document.body.get(name).cloned().unwrap_or_default();
-            let scope = document.key.split(':').next().unwrap_or_default();
-            dict! {
-                "id" => document.id.to_string(),
-                "name" => member("name"),
-                "scope" => scope,
-                "value" => member("value"),
-                "secret" => member("secret"),
-                "encrypted" => member("secret"),
-            }
-        };
-        let object = |document: &Document| dict! { "object" => shown(document) };
+        let object = |document: &Document| dict! { "object" => item_shown(document) };
         let happened: Vec<(&str, Value)> = match (effect, before) {
             (Applied::Put(after), None) if after.kind == DocumentKind::Key => {
                 vec![("create", object(after))]
             }
             (Applied::Put(after), Some(before)) if after.kind == DocumentKind::Key => {
-                let both = dict! { "old_object" => shown(before), "new_object" => shown(after) };
+                let both = dict! { "old_object" => item_shown(before), "new_object" => item_shown(after) };
                 let changed = before.body.get("value") != after.body.get("value");
                 let change = changed.then_some(("value_change", both));
                 [("update", object(after))]

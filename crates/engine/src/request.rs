@@ -324,6 +324,9 @@ impl Engine {
                     let execution = Arc::new(execution);
                     plan.then(After::Ended(Arc::clone(&execution)));
                     self.tell_parent(&execution, result.as_ref(), plan);
+                    if let Some(result) = &result {
+                        self.announce(&execution, result, plan);
+                    }
                     return Placed { execution, result };
                 }
                 Verdict::Go => {}

@@ -10,9 +10,13 @@ use squall_engine::{
 };
 use squall_env::{Env, SystemEnv};
 use squall_expr::Expressions;
-use squall_model::{DocumentKind, Execution, ExecutionId, Outcome, State, Timestamp};
+use squall_model::{
+    DocumentKind, Execution, ExecutionId, Outcome, State, Timestamp, TriggerInstance,
+};
 use squall_runners::{Host, Registry};
-use squall_store::{EnforcementFilter, ExecutionFilter, MemoryStore, Page, Store};
+use squall_store::{
+    EnforcementFilter, ExecutionFilter, MemoryStore, Page, Store, TriggerInstanceFilter,
+};
 use squall_value::{Str, Value, json};
 
 struct World {
@@ -194,6 +198,61 @@ async fn an_event_makes_one_enforcement_and_one_execution_for_each_rule() {
         .await
         .unwrap();
     assert_eq!(executions.total, 1);
+}
+
+#[tokio::test]
+async fn a_notification_is_rendered_and_sent_only_where_a_rule_listens() {
+    let world = world().await;
+    let mut ask = Ask::new("core.noop", "ann");
+    ask.notify = json::read(
+        r#"{"on-complete": {"routes": ["ops", "dev"],
+              "message": "{{action_results.succeeded}} for {{action_context.user}}",
+              "data": {"code": "{{action_results.return_code}}"}},
+            "on-success": {"routes": ["ops"]},
+            "on-failure": {"routes": ["never"]}}"#,
+    )
+    .unwrap();
+    let events = async || {
+        let filter = TriggerInstanceFilter {
+            oldest_first: true,
+            ..TriggerInstanceFilter::default()
+        };
+        let found = world.store.trigger_instances(&filter, Page::ALL).await;
+        found.unwrap().items
+    };
+    world.engine.request(ask.clone()).await.unwrap();
+    assert_eq!(events().await, []);
+    let kind = "core.st2.generic.notifytrigger";
+    world
+        .define(
+            DocumentKind::Rule,
+            "p.told",
+            &format!(
+                r#"{{"name":"told","pack":"p","enabled":true,"trigger":{{"type":"{kind}"}},
+                    "criteria":{{}},"action":{{"ref":"core.noop"}}}}"#
+            ),
+            None,
+        )
+        .await;
+    world.engine.request(ask).await.unwrap();
+    let shown = |event: &TriggerInstance| {
+        let member = |name: &str| event.payload.get(name).cloned().unwrap_or_default();
+        assert_eq!(member("channel"), member("route"));
+        let data = event.payload.get_path(&["data", "result"]).unwrap();
+        assert!(data.as_str().unwrap().contains("\"succeeded\":true"));
+        let code = event.payload.get_path(&["data", "code"]).cloned();
+        let shown = [member("route"), member("message"), code.unwrap_or_default()];
+        Value::from(shown.to_vec()).to_json()
+    };
+    let shown: Vec<String> = events().await.iter().map(|event| shown(event)).collect();
+    assert_eq!(
+        shown,
+        [
+            r#"["ops","True for ann","0"]"#,
+            r#"["dev","True for ann","0"]"#,
+            r#"["ops","Action core.noop succeeded.",null]"#,
+        ]
+    );
 }
 
 const SEQUENCE: &str = "

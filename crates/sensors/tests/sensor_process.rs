@@ -7,7 +7,7 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{MemoryDatastore, MemoryLog, MemorySink, fake_env};
+use common::{MemoryDatastore, MemoryLog, MemorySink, MemoryWitness, fake_env};
 use squall_env::{Env, FakeEnv};
 use squall_sensors::DispatchError;
 use squall_sensors::sensor::{Handle, Level, Limits, Phase, Ports, Protocol, SensorSpec, sensor};
@@ -21,6 +21,7 @@ struct Lab {
     sink: Arc<MemorySink>,
     datastore: Arc<MemoryDatastore>,
     log: Arc<MemoryLog>,
+    witness: Arc<MemoryWitness>,
     env: Arc<FakeEnv>,
     directory: tempfile::TempDir,
 }
@@ -62,11 +63,13 @@ impl Lab {
         change(&mut spec, &mut limits);
         let (env, log) = (fake_env(), Arc::new(MemoryLog::default()));
         let datastore = Arc::new(MemoryDatastore::default());
+        let witness = Arc::new(MemoryWitness::default());
         let ports = Ports {
             env: env.clone(),
             sink: sink.clone(),
             datastore: datastore.clone(),
             log: log.clone(),
+            witness: witness.clone(),
         };
         let (handle, service) = sensor(spec, ports, limits);
         Lab {
@@ -75,6 +78,7 @@ impl Lab {
             sink,
             datastore,
             log,
+            witness,
             env,
             directory,
         }
@@ -160,7 +164,9 @@ class Subject(Base, Sensor):
         lab.payloads(4).await,
         r#"{"path":"/a"} {"api":"http://127.0.0.1:9101/v1"} {"path":"/b"} {"id":"1"}"#
     );
+    let witness = Arc::clone(&lab.witness);
     let lines = lab.stop().await;
+    assert_eq!(witness.seen(), ["spawned", "exited Some(0)"]);
     assert_eq!(
         lines,
         [
@@ -529,6 +535,9 @@ class Subject(Base, Sensor):
         state.last_error.as_deref(),
         Some("it failed while running: RuntimeError: again")
     );
+    // One exit for each start: none is told twice, and none forgotten.
+    let life = ["spawned", "exited Some(1)"];
+    assert_eq!(lab.witness.seen(), [life, life, life].concat());
     assert_eq!(
         lab.payloads(3).await,
         r#"{"triggers":0} {"triggers":1} {"triggers":2}"#

@@ -144,7 +144,7 @@ fn enforced(records: &Records, problems: &mut Vec<String>) {
     }
     let reported: BTreeSet<_> = records.events.iter().filter_map(reported).collect();
     for execution in records.executions.values() {
-        if execution.request.action.name() == WATCHED && !reported.contains(&execution.id()) {
+        if execution.request.action.as_str() == WATCHED && !reported.contains(&execution.id()) {
             problems.push(format!("the end of {} made no event", execution.id()));
         }
     }

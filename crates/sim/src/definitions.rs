@@ -64,7 +64,7 @@ pub(crate) const RULES: [Rule; 6] = [
 
 /// The rule that listens to the ends of [`WATCHED`].
 pub(crate) const WATCHER: &str = "sim.watcher";
-pub(crate) const WATCHED: &str = "narrow";
+pub(crate) const WATCHED: &str = "sim.narrow";
 pub(crate) const ACTION_TRIGGER: &str = "core.st2.generic.actiontrigger";
 
 /// Actions that a process carries out.

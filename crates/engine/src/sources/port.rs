@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use squall_expr::{Host, KeyScope};
-use squall_model::{Document, DocumentKind};
+use squall_model::DocumentKind;
+use squall_sensors::sensor::Witness;
 use squall_sensors::{
     DatastoreError, DispatchError, Event, KeyListing, KeyWrite, Position, Receipt, Sink,
 };
 use squall_store::{CommitError, DocumentFilter, Page, Refusal};
-use squall_value::{Dict, Str, Value, dict};
+use squall_value::{Str, Value, dict};
 
+use crate::datastore::{is_secret, item_shown};
 use crate::register::{Change, PutError};
 use crate::{Datastore, Engine, Incoming, IngestError};
 
@@ -109,6 +111,42 @@ fn refused(error: IngestError, trigger: &Str) -> DispatchError {
     }
 }
 
+/// Makes events of what happens to the processes of a sensor, where rules listen for them.
+pub(super) struct Life {
+    pub(super) engine: Arc<Engine>,
+    pub(super) class_name: Str,
+}
+
+#[async_trait]
+impl Witness for Life {
+    async fn spawned(&self, pid: u32, command: String) {
+        let payload = || {
+            dict! {
+                "id" => self.class_name.clone(),
+                "timestamp" => self.engine.env.now().as_second(),
+                "pid" => i64::from(pid),
+                "cmd" => command.as_str(),
+            }
+        };
+        self.engine
+            .happened("core.st2.sensor.process_spawn", payload)
+            .await;
+    }
+
+    async fn exited(&self, status: Option<i32>) {
+        let payload = || {
+            dict! {
+                "id" => self.class_name.clone(),
+                "timestamp" => self.engine.env.now().as_second(),
+                "exit_code" => status.map(i64::from),
+            }
+        };
+        self.engine
+            .happened("core.st2.sensor.process_exit", payload)
+            .await;
+    }
+}
+
 /// The datastore for sensors: system scope.
 pub(super) struct Keys {
     pub(super) engine: Arc<Engine>,
@@ -153,13 +191,14 @@ impl squall_sensors::Datastore for Keys {
     }
 
     async fn set(&self, write: KeyWrite) -> Result<(), DatastoreError> {
-        if write.encrypt {
-            let name = &write.name;
-            let reason = format!(
-                "`{name}` was not written: this server does not encrypt datastore items yet; write it without `encrypt`, or keep the secret in the pack's configuration"
-            );
-            return Err(DatastoreError { reason });
-        }
+        let value = if write.encrypt {
+            let sealed = self.engine.datastore.encrypt(&write.value);
+            Str::from(sealed.map_err(|error| DatastoreError {
+                reason: format!("`{}` was not written: {}", write.name, error.message),
+            })?)
+        } else {
+            write.value
+        };
         let expires = match write.ttl_seconds {
             None => None,
             Some(seconds) => self
@@ -173,7 +212,7 @@ impl squall_sensors::Datastore for Keys {
             kind: DocumentKind::Key,
             key: key_of(&write.name),
             pack: None,
-            body: dict! { "name" => write.name, "value" => write.value, "secret" => false },
+            body: dict! { "name" => write.name, "value" => value, "secret" => write.encrypt },
             expires,
             new: false,
         };
@@ -210,30 +249,6 @@ impl squall_sensors::Datastore for Keys {
             .documents(DocumentKind::Key, &filter, page, now)
             .await;
         let found = found.map_err(|error| failed(&error))?;
-        Ok(found.items.iter().map(|item| shown(item)).collect())
+        Ok(found.items.iter().map(|item| item_shown(item)).collect())
     }
-}
-
-fn is_secret(document: &Document) -> bool {
-    let secret = document.body.get("secret").and_then(Value::as_bool);
-    secret.unwrap_or(false)
-}
-
-/// An item as StackStorm's API shows it.
-fn shown(document: &Document) -> Value {
-    let name = document.body.get("name").cloned().unwrap_or_default();
-    let secret = is_secret(document);
-    let mut item = Dict::new();
-    item.insert("id", document.id.to_string());
-    item.insert("name", name);
-    item.insert(
-        "value",
-        document.body.get("value").cloned().unwrap_or_default(),
-    );
-    item.insert("scope", "st2kv.system");
-    item.insert("secret", secret);
-    item.insert("encrypted", secret);
-    let expires = document.expires.map(|expires| expires.to_string());
-    item.insert("expire_timestamp", expires);
-    Value::from(item)
 }

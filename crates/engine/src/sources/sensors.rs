@@ -13,7 +13,7 @@ use squall_store::{DocumentFilter, Page};
 use squall_value::{Dict, Str, Value, dict};
 
 use super::hold::{Ended, StopSignal, Work, lease_name};
-use super::port::{Door, Keys};
+use super::port::{Door, Keys, Life};
 use super::state::SourcePhase;
 use super::{Settings, chain};
 use crate::{Catalog, Engine, Trigger};
@@ -198,6 +198,10 @@ impl Sensor {
                 engine: Arc::clone(&self.engine),
             }),
             log: Arc::new(ServerLog),
+            witness: Arc::new(Life {
+                engine: Arc::clone(&self.engine),
+                class_name: self.definition.text("class_name").into(),
+            }),
         }
     }
 

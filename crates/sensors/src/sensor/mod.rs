@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use squall_env::Env;
 use squall_value::{Str, Value};
@@ -90,6 +91,18 @@ impl Log for ServerLog {
     }
 }
 
+/// Is told when processes of a sensor come and go. A sensor starts, and starts again, only after
+/// it has answered.
+#[async_trait]
+pub trait Witness: Send + Sync {
+    /// A process was started, by this command line.
+    async fn spawned(&self, pid: u32, command: String);
+
+    /// The process has ended: with its exit status, or the number of the signal that ended it,
+    /// negative, as Python counts.
+    async fn exited(&self, status: Option<i32>);
+}
+
 /// What a sensor is connected to.
 #[derive(Clone)]
 pub struct Ports {
@@ -101,6 +114,8 @@ pub struct Ports {
     pub datastore: Arc<dyn Datastore>,
     /// Where its log goes.
     pub log: Arc<dyn Log>,
+    /// Who is told about its processes.
+    pub witness: Arc<dyn Witness>,
 }
 
 /// Bounds on a sensor.

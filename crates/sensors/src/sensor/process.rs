@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tokio::io::{AsyncRead, BufReader};
@@ -28,8 +28,7 @@ pub(super) fn spawn(spec: &SensorSpec, marker: &str) -> io::Result<(Child, UnixS
     let mut command = match spec.protocol {
         Protocol::Python => {
             let mut command = Command::new(&spec.interpreter);
-            let host = spec.host.join("squall_sensor_host").join("__main__.py");
-            command.arg("-u").arg(host).stdout(Stdio::piped());
+            command.arg("-u").arg(main_file(spec)).stdout(Stdio::piped());
             command
         }
         Protocol::Stdio => {
@@ -55,6 +54,22 @@ pub(super) fn spawn(spec: &SensorSpec, marker: &str) -> io::Result<(Child, UnixS
     let child = command.spawn()?;
     ours.set_nonblocking(true)?;
     Ok((child, UnixStream::from_std(ours)?))
+}
+
+fn main_file(spec: &SensorSpec) -> PathBuf {
+    spec.host.join("squall_sensor_host").join("__main__.py")
+}
+
+/// The command line of a sensor's process, for people. It holds no secrets: those travel by the
+/// socket.
+pub(super) fn command_line(spec: &SensorSpec) -> String {
+    match spec.protocol {
+        Protocol::Python => {
+            let (interpreter, file) = (spec.interpreter.display(), main_file(spec));
+            format!("{interpreter} -u {}", file.display())
+        }
+        Protocol::Stdio => spec.entry_point.display().to_string(),
+    }
 }
 
 /// Files of packs often come without their execute bit.

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::conversation::{Conversation, Doing, Outcome, Speaker};
-use super::process::{log_output, spawn};
+use super::process::{command_line, log_output, spawn};
 use super::tree::kill_tree;
 use super::{Limits, Phase, Ports, Protocol, SensorSpec, SensorState, protocol};
 
@@ -218,6 +218,8 @@ impl Service {
         };
         let pid = child.id().unwrap_or_default();
         self.state.send_modify(|state| state.pid = Some(pid));
+        let witness = Arc::clone(&self.ports.witness);
+        witness.spawned(pid, command_line(&self.spec)).await;
         let mut logs = self.log_outputs(&mut child);
         let (reader, writer) = socket.into_split();
         let speaker = Speaker::new(writer);
@@ -229,8 +231,10 @@ impl Service {
             message_bytes_max: self.limits.message_bytes_max,
             doing: Arc::default(),
         };
-        let process = Process { child, pid, marker };
-        let end = self.attend(process, conversation, speaker).await;
+        let mut process = Process { child, pid, marker };
+        let end = self.attend(&mut process, conversation, speaker).await;
+        let status = process.child.wait().await;
+        witness.exited(status.ok().and_then(exit_status)).await;
         // What was printed last may still be on its way; nothing holds the pipes open any more.
         while logs.join_next().await.is_some() {}
         end
@@ -261,7 +265,7 @@ impl Service {
     /// Hears the process until it is gone, and passes on to it what changes.
     async fn attend(
         &mut self,
-        mut process: Process,
+        process: &mut Process,
         mut conversation: Conversation,
         speaker: Speaker,
     ) -> End {
@@ -359,6 +363,12 @@ impl Process {
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error says that all handles are gone.
     let _ = stop.wait_for(|stop| *stop).await;
+}
+
+fn exit_status(status: ExitStatus) -> Option<i32> {
+    use std::os::unix::process::ExitStatusExt;
+    let signal = status.signal().map(|signal| -signal);
+    status.code().or(signal)
 }
 
 fn end(outcome: Option<Outcome>, status: Option<ExitStatus>) -> End {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use squall_env::FakeEnv;
-use squall_sensors::sensor::{Level, Log};
+use squall_sensors::sensor::{Level, Log, Witness};
 use squall_sensors::{
     Datastore, DatastoreError, DispatchError, Event, KeyListing, KeyWrite, Position, Receipt, Sink,
 };
@@ -167,6 +167,29 @@ impl Log for MemoryLog {
     fn line(&self, _sensor: &str, level: Level, logger: &str, message: &str) {
         let line = format!("{level:?} {logger}: {message}");
         self.lines.send_modify(|lines| lines.push(line));
+    }
+}
+
+/// Remembers what happened to processes, in words.
+#[derive(Default)]
+pub struct MemoryWitness(Mutex<Vec<String>>);
+
+impl MemoryWitness {
+    pub fn seen(&self) -> Vec<String> {
+        self.0.lock().clone()
+    }
+}
+
+#[async_trait]
+impl Witness for MemoryWitness {
+    async fn spawned(&self, pid: u32, command: String) {
+        assert!(pid > 0);
+        assert!(command.ends_with("__main__.py"), "{command}");
+        self.0.lock().push("spawned".to_owned());
+    }
+
+    async fn exited(&self, status: Option<i32>) {
+        self.0.lock().push(format!("exited {status:?}"));
     }
 }
 
