@@ -364,6 +364,56 @@ async fn a_polling_sensor_dispatches_and_remembers_over_a_restart() {
 }
 
 #[tokio::test]
+async fn a_sensor_that_starts_and_ends_makes_events_for_rules_that_listen() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    std::fs::create_dir_all(path.join("p/sensors")).unwrap();
+    std::fs::write(path.join("p/sensors/brief.py"), "raise SystemExit(3)").unwrap();
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let pack = dict! { "name" => "p", "path" => path.join("p").to_string_lossy().into_owned() };
+    let any = || Value::from(Dict::new());
+    let (spawn, exit) = (
+        rule("core.st2.sensor.process_spawn", any()).to_json(),
+        rule("core.st2.sensor.process_exit", any()).to_json(),
+    );
+    let definitions = [
+        NOOP,
+        (DocumentKind::Pack, "p", &*pack.to_json()),
+        (
+            DocumentKind::TriggerType,
+            "core.st2.sensor.process_spawn",
+            r#"{"name":"st2.sensor.process_spawn"}"#,
+        ),
+        (
+            DocumentKind::TriggerType,
+            "core.st2.sensor.process_exit",
+            r#"{"name":"st2.sensor.process_exit"}"#,
+        ),
+        (DocumentKind::Rule, "p.spawn", &*spawn),
+        (DocumentKind::Rule, "p.exit", &*exit),
+        (
+            DocumentKind::Sensor,
+            "p.Brief",
+            r#"{"class_name":"Brief","entry_point":"brief.py","enabled":true,"trigger_types":[]}"#,
+        ),
+    ];
+    let server = Server::start_with(&store, path, &definitions).await;
+    let events = server.wait_for_events(2).await;
+    let shown = |event: &TriggerInstance| {
+        let member = |name: &str| event.payload.get(name).cloned().unwrap_or_default();
+        assert!(member("timestamp").as_int().is_some(), "{event:?}");
+        assert_eq!(member("id").as_str(), Some("Brief"));
+        (event.trigger.as_str().to_owned(), member("exit_code"))
+    };
+    let (first, second) = (shown(&events[0]), shown(&events[1]));
+    assert_eq!(first.0, "core.st2.sensor.process_spawn");
+    assert!(events[0].payload.get("pid").is_some());
+    assert_eq!(second.0, "core.st2.sensor.process_exit");
+    assert_eq!(second.1.as_int(), Some(1));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_source_runs_on_one_of_two_servers_and_goes_over_when_that_one_stops() {
     let directory = tempfile::tempdir().unwrap();
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
@@ -408,6 +458,11 @@ async fn files_and_directories_make_events_and_a_wrong_path_is_told() {
             dict! { "path" => watched },
         ),
         ("p.wrong", "core.file.line", dict! { "path" => "log" }),
+        (
+            "p.linux",
+            "linux.file_watch.line",
+            dict! { "file_path" => log.clone() },
+        ),
     ] {
         define(
             &server.engine,
@@ -417,12 +472,14 @@ async fn files_and_directories_make_events_and_a_wrong_path_is_told() {
         )
         .await;
     }
-    server.wait_for_position("file:").await;
+    server.wait_for_position("file:core.").await;
+    server.wait_for_position("file:linux.").await;
     server.wait_for_position("directory:").await;
     std::fs::write(&log, "one\n").unwrap();
-    let events = server.wait_for_events(2).await;
+    let events = server.wait_for_events(3).await;
     let payload = |member: &str| events.iter().find_map(|event| event.payload.get(member));
-    assert_eq!(payload("line"), Some(&Value::from("one")));
+    let lines = events.iter().filter_map(|event| event.payload.get("line"));
+    assert_eq!(lines.collect::<Vec<_>>(), [&Value::from("one"); 2]);
     assert_eq!(payload("path"), Some(&Value::from("log")));
     let states = server.engine.source_states();
     let failed: Vec<_> = states
@@ -430,7 +487,7 @@ async fn files_and_directories_make_events_and_a_wrong_path_is_told() {
         .filter(|state| state.phase == SourcePhase::Failed)
         .map(|state| state.last_error.clone().unwrap_or_default())
         .collect();
-    assert_eq!(states.len(), 3);
+    assert_eq!(states.len(), 4);
     assert_eq!(failed.len(), 1);
     assert!(failed[0].contains("must be absolute"), "{failed:?}");
     server.stop().await;

@@ -25,13 +25,16 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
+/// What StackStorm's pack `linux` calls [`FILE_LINE`].
+const FILE_WATCH_LINE: &str = "linux.file_watch.line";
+
 /// What kind of source makes the events of a trigger type, if one inside the server does.
 pub(super) fn kind_of(kind: &TriggerRef) -> Option<SourceKind> {
     match kind.as_str() {
         BRANCH_MOVED => Some(SourceKind::Git),
         KEY_CHANGED => Some(SourceKind::Etcd),
         DIRECTORY_CHANGED => Some(SourceKind::Directory),
-        FILE_LINE => Some(SourceKind::File),
+        FILE_LINE | FILE_WATCH_LINE => Some(SourceKind::File),
         _ => None,
     }
 }
@@ -158,7 +161,7 @@ impl Native {
         let parameters = Parameters(&self.trigger.parameters);
         let recursive = parameters.0.get("recursive").and_then(Value::as_bool);
         let settings = directory::Settings {
-            path: parameters.path()?,
+            path: parameters.path("path")?,
             recursive: recursive.unwrap_or(false),
             files: parameters.patterns("files"),
             interval: parameters.seconds("interval", 10),
@@ -170,8 +173,12 @@ impl Native {
 
     fn lines(&self, position: Option<&Value>, sink: Arc<dyn Sink>) -> Made {
         let parameters = Parameters(&self.trigger.parameters);
+        let path = match self.trigger.kind.as_str() {
+            FILE_WATCH_LINE => parameters.path("file_path")?,
+            _ => parameters.path("path")?,
+        };
         let settings = file::Settings {
-            path: parameters.path()?,
+            path,
             interval: parameters.seconds("interval", 10),
         };
         let env = Arc::clone(&self.engine.env);
@@ -234,12 +241,14 @@ impl<'a> Parameters<'a> {
         })
     }
 
-    fn path(&self) -> Result<PathBuf, String> {
-        let path = PathBuf::from(self.required("path")?);
+    fn path(&self, name: &str) -> Result<PathBuf, String> {
+        let path = PathBuf::from(self.required(name)?);
         if path.is_absolute() {
             return Ok(path);
         }
-        Err("the `path` of the rule's trigger must be absolute, so begin with a slash".to_owned())
+        Err(format!(
+            "the `{name}` of the rule's trigger must be absolute, so begin with a slash"
+        ))
     }
 
     fn patterns(&self, name: &str) -> Vec<Pattern> {
