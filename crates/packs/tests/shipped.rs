@@ -82,7 +82,8 @@ fn shipped_packs_define_these() {
           4 action: disk_usage fan_out greet is_prime
           6 rule: every_minute on_ansible_report on_puppet_report on_push on_terraform_report on_webhook
         linux
-          18 action: check_loadavg check_processes cp diag_loadavg dig file_touch lsof lsof_pids mv netstat netstat_grep pkill rm rsync scp service traceroute vmstat
+          1 trigger_type: file_watch.line
+          19 action: check_loadavg check_processes cp diag_loadavg dig file_touch lsof lsof_pids mv netstat netstat_grep pkill rm rsync scp service traceroute vmstat wait_for_ssh
         packs
           1 config_schema: 
           6 action: activate discard download install prepare uninstall
