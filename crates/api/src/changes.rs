@@ -157,7 +157,9 @@ async fn write(
         expires: None,
         new: known.is_none(),
     });
-    put(api, changes).await
+    let document = put(api, changes).await?;
+    checked.files.tell_written(api, &document.key).await;
+    Ok(document)
 }
 
 /// Changes a definition's switch and nothing else.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use squall_auth::rbac::{Permission, Resource};
 use squall_engine::{Action, Nature};
 use squall_model::{Document, DocumentKind};
-use squall_value::{Dict, Value};
+use squall_value::{Dict, Value, dict};
 
 use crate::caller::Caller;
 use crate::error::{Error, Result};
@@ -91,6 +91,23 @@ impl DataFiles {
         self.0
             .iter()
             .try_for_each(|(path, content)| write(path, content))
+    }
+
+    /// Makes an event of each that was written, where rules listen for them.
+    pub(crate) async fn tell_written(&self, api: &Api, action: &str) {
+        for (path, _) in &self.0 {
+            let payload = || {
+                dict! {
+                    "ref" => action,
+                    "file_path" => path.to_string_lossy().into_owned(),
+                    "host_info" => dict! { "hostname" => api.host_name.as_str() },
+                }
+            };
+            let engine = &api.engine;
+            engine
+                .happened("core.st2.action.file_written", payload)
+                .await;
+        }
     }
 }
 

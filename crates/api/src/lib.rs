@@ -82,6 +82,8 @@ pub struct Api {
     pub metrics: Metrics,
     /// The address under which clients reach the API.
     pub url: String,
+    /// The name of this machine, as events about its files tell it.
+    pub host_name: String,
     /// Origins whose pages may call the API from a browser; `*` is any.
     pub allowed_origins: Vec<String>,
     /// Who follows single executions.

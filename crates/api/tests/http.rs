@@ -111,6 +111,7 @@ async fn world_with(limits: squall_api::Limits, settings: Settings) -> World {
         },
         metrics: squall_api::Metrics::default(),
         url: "http://test".to_owned(),
+        host_name: "box".to_owned(),
         allowed_origins: vec!["http://ui.test".to_owned()],
         followers: Arc::default(),
     });

@@ -244,6 +244,7 @@ impl Server {
             limits: options.http.limits(engine.settings().payload_bytes_max),
             metrics: squall_api::Metrics::default(),
             url: url.clone(),
+            host_name: host_name(),
             allowed_origins: options.http.allowed_origins.clone(),
             followers: Arc::default(),
         });
