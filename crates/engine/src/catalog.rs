@@ -386,6 +386,12 @@ impl Catalog {
         values.and_then(Value::as_dict).cloned().unwrap_or_default()
     }
 
+    /// The version of the file that a pack's configuration came from, if one did.
+    pub(crate) fn config_file(&self, pack: &str) -> Option<Str> {
+        let file = self.configs.get(pack)?.body.get("file")?.as_str()?;
+        Some(Str::from(file))
+    }
+
     /// The compiled schema of a pack's configuration.
     #[must_use]
     pub fn config_schema(&self, pack: &str) -> Option<&Arc<ConfigSchema>> {

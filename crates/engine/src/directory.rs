@@ -1,6 +1,7 @@
 //! Packs from their directories: read, compared with what is registered, registered.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use squall_packs::{Files, Finding, Loaded};
@@ -37,12 +38,16 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`RegisterError`]. Broken files are no error: they are told in the report.
-    pub async fn register_directory(&self, directory: &Path) -> Result<PackReport, RegisterError> {
+    /// [`RegisterError`]. Broken files are no error: they are told in the report, and what they
+    /// defined before stays.
+    pub async fn register_directory(
+        self: &Arc<Engine>,
+        directory: &Path,
+    ) -> Result<PackReport, RegisterError> {
         let (directory, files) = read(directory).await?;
         let loaded = self.read_definitions(&files).await;
         let registered = self.register(&directory, &files, &loaded).await?;
-        Ok(report(loaded, registered))
+        self.with_config(report(loaded, registered)).await
     }
 
     /// As [`Engine::register_directory`], but a pack whose files are those that were registered last
@@ -51,25 +56,38 @@ impl Engine {
     /// # Errors
     ///
     /// As there.
-    pub async fn register_if_changed(&self, directory: &Path) -> Result<PackReport, RegisterError> {
+    pub async fn register_if_changed(
+        self: &Arc<Engine>,
+        directory: &Path,
+    ) -> Result<PackReport, RegisterError> {
         let (directory, files) = read(directory).await?;
         let version = self.pack_version(&files);
         let catalog = self.catalog();
         let Some((pack, has_findings)) = catalog.pack_registered(&directory, &version) else {
             let loaded = self.read_definitions(&files).await;
             let registered = self.register(&directory, &files, &loaded).await?;
-            return Ok(report(loaded, registered));
+            return self.with_config(report(loaded, registered)).await;
         };
-        if has_findings {
-            return Ok(report(
-                self.read_definitions(&files).await,
-                Registered::default(),
-            ));
+        let report = if has_findings {
+            report(self.read_definitions(&files).await, Registered::default())
+        } else {
+            PackReport {
+                pack: Some(pack.clone()),
+                ..PackReport::default()
+            }
+        };
+        self.with_config(report).await
+    }
+
+    /// The report with what is wrong in the file of the pack's configuration, which is read now.
+    async fn with_config(
+        self: &Arc<Engine>,
+        mut report: PackReport,
+    ) -> Result<PackReport, RegisterError> {
+        if let Some(pack) = &report.pack {
+            report.findings.extend(self.read_config(pack).await?);
         }
-        Ok(PackReport {
-            pack: Some(pack.clone()),
-            ..PackReport::default()
-        })
+        Ok(report)
     }
 
     /// What the files define. Away from the threads that serve: thousands of files take long.

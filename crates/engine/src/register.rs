@@ -1,6 +1,6 @@
 //! Definitions: how documents get into the store and the catalogue.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -41,6 +41,9 @@ const FROM_FILES: [DocumentKind; 8] = [
     DocumentKind::Alias,
     DocumentKind::Policy,
 ];
+
+/// The file of a pack's configuration schema; its document does not name it.
+const CONFIG_SCHEMA: &str = "config.schema.yaml";
 
 /// How many documents one transaction holds at most.
 const BATCH: usize = 500;
@@ -189,7 +192,8 @@ impl Engine {
                 vec![("create", object(after))]
             }
             (Applied::Put(after), Some(before)) if after.kind == DocumentKind::Key => {
-                let both = dict! { "old_object" => item_shown(before), "new_object" => item_shown(after) };
+                let both =
+                    dict! { "old_object" => item_shown(before), "new_object" => item_shown(after) };
                 let changed = before.body.get("value") != after.body.get("value");
                 let change = changed.then_some(("value_change", both));
                 [("update", object(after))]
@@ -397,9 +401,16 @@ impl Engine {
                 _ => applied.push(put),
             }
         }
+        let broken = broken_files(loaded);
         for ((kind, key), document) in known {
-            // What people made through the API has no file, and stays.
-            if document.body.get("metadata_file").is_none() && kind != DocumentKind::ConfigSchema {
+            let file = document.body.get("metadata_file").and_then(Value::as_str);
+            // What people made through the API has no file, and stays. So does what a file defined
+            // that cannot be read now: half a file, or a slip, must not stop what works.
+            let stays = match file {
+                Some(file) => broken.contains(file),
+                None => kind != DocumentKind::ConfigSchema || broken.contains(CONFIG_SCHEMA),
+            };
+            if stays {
                 continue;
             }
             registered.removed += 1;
@@ -486,6 +497,12 @@ impl Engine {
         definitions.insert(request.definition.clone(), Arc::clone(&action));
         Ok(Some(action))
     }
+}
+
+/// The files with errors in them.
+fn broken_files(loaded: &Loaded) -> HashSet<&str> {
+    let errors = loaded.findings.iter().filter(|finding| finding.is_error());
+    errors.map(|finding| &*finding.file).collect()
 }
 
 /// What a change did.

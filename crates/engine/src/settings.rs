@@ -39,6 +39,8 @@ pub struct Settings {
     pub single_server: bool,
     /// Where packs have their virtual environments, one directory each.
     pub virtualenvs: Option<PathBuf>,
+    /// Where the configurations of packs lie, `PACK.yaml` each.
+    pub configs: Option<PathBuf>,
     /// What tells this program from others: with another one, packs are read anew even when their
     /// files are the same.
     pub build: Str,
@@ -78,6 +80,7 @@ impl Default for Settings {
             api_url: String::new(),
             single_server: true,
             virtualenvs: None,
+            configs: None,
             build: Str::from(""),
             system_user: Str::from("stanley"),
         }

@@ -47,7 +47,10 @@ impl World {
             crypto: None,
             tokens: Arc::new(NoTokens),
             rights: Arc::new(EverybodyMay),
-            settings: Settings::default(),
+            settings: Settings {
+                configs: Some(directory.path().join("configs")),
+                ..Settings::default()
+            },
             lease: entry.unwrap().lease,
         });
         engine.reload().await.unwrap();
@@ -226,6 +229,11 @@ async fn actions_of_linux_and_remote_ones_of_core() {
     assert_eq!(found.as_dict().unwrap().len(), 1, "{found:?}");
     let said = run("core.remote", dict! { "cmd" => "echo far away" }).await;
     assert_eq!(said.to_json(), "\"far away\"");
+    let there = dict! { "hostname" => "127.0.0.1", "port" => i64::from(sshd.port) };
+    world.run("linux.wait_for_ssh", &there.to_json(), "").await;
+    let gone = r#"{"hostname":"127.0.0.1","port":1,"retries":1,"sleep_delay":0}"#;
+    let (outcome, _) = world.try_run("linux.wait_for_ssh", gone).await;
+    assert_eq!(outcome, Outcome::Failed);
 }
 
 #[tokio::test]
@@ -317,6 +325,13 @@ async fn a_pack_is_registered_again_only_when_its_files_change() {
     assert_eq!(changed().await, (2, 0, 0));
     assert_eq!(described().as_deref(), Some("second"));
 
+    // Half a file stops nothing that works.
+    write("actions/one.yaml", "name: one\nrunner_type: [");
+    assert_eq!(changed().await, (1, 0, 1));
+    assert_eq!(described().as_deref(), Some("second"));
+    write("actions/one.yaml", &action("second"));
+    assert_eq!(changed().await, (1, 0, 0));
+
     // What is wrong is told at every start, and the rest is left alone.
     write("actions/two.yaml", "name: two\nrunner_type: nothing\n");
     assert_eq!(changed().await, (1, 0, 1));
@@ -331,4 +346,68 @@ async fn a_pack_is_registered_again_only_when_its_files_change() {
     let report = world.engine.register_directory(&pack).await.unwrap();
     assert_eq!(report.registered.changed, 0);
     assert!(!report.registered.defined.is_empty());
+}
+
+#[tokio::test]
+async fn a_configuration_comes_from_its_file_when_that_has_changed() {
+    let world = World::new().await;
+    let base = world.directory.path();
+    let (pack, configs) = (base.join("small"), base.join("configs"));
+    std::fs::create_dir_all(&pack).unwrap();
+    std::fs::create_dir_all(&configs).unwrap();
+    let about =
+        "ref: small\nname: small\ndescription: A pack.\nversion: 1.0.0\nauthor: a\nemail: a@b.c\n";
+    std::fs::write(pack.join("pack.yaml"), about).unwrap();
+    let schema = "region:\n  type: string\n  required: true\ntoken:\n  type: string\n  secret: true\n\
+        hosts:\n  type: array\n  items: {type: string}\n";
+    std::fs::write(pack.join("config.schema.yaml"), schema).unwrap();
+    let write = |text: &str| std::fs::write(configs.join("small.yaml"), text).unwrap();
+    let given = || {
+        let catalog = world.engine.catalog();
+        Value::from(world.engine.config_as_given(&catalog, "small")).to_json()
+    };
+    let register = async || {
+        let report = world.engine.register_if_changed(&pack).await.unwrap();
+        let findings = report.findings.iter().map(ToString::to_string);
+        findings.collect::<Vec<_>>()
+    };
+    assert_eq!(register().await, [""; 0]);
+    assert_eq!(given(), "{}");
+
+    write("---\nregion: eu\ntoken: s3cret\n");
+    assert_eq!(register().await, [""; 0]);
+    assert_eq!(given(), r#"{"region":"eu","token":"s3cret"}"#);
+    let kept = world.engine.catalog().config_values("small");
+    assert!(!Value::from(kept).to_json().contains("s3cret"));
+
+    // What is set otherwise stays, until the file says something else.
+    let values = dict! { "region" => "us" };
+    let values = values.as_dict().unwrap().clone();
+    world.engine.put_config("small", values).await.unwrap();
+    assert_eq!(register().await, [""; 0]);
+    assert_eq!(given(), r#"{"region":"us"}"#);
+    write("region: asia\n");
+    register().await;
+    assert_eq!(given(), r#"{"region":"asia"}"#);
+
+    // What is wrong is told with its place, each time, and changes nothing.
+    for (text, place) in [
+        ("region: [", "configs/small.yaml:1:"),
+        (
+            "region: eu\nhosts:\n  - a\n  - {b: 1}\n",
+            "configs/small.yaml:4:5: error",
+        ),
+        ("- region\n", "configs/small.yaml:1:1: error"),
+        ("{}", "configs/small.yaml:1:1: error"),
+    ] {
+        write(text);
+        for _ in 0..2 {
+            let findings = register().await;
+            assert!(
+                findings.len() == 1 && findings[0].contains(place),
+                "{findings:?}"
+            );
+        }
+        assert_eq!(given(), r#"{"region":"asia"}"#);
+    }
 }

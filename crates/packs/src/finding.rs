@@ -1,6 +1,7 @@
 //! What is wrong in a pack, and where.
 
 use std::fmt;
+use std::path::Path;
 
 use squall_value::{Str, Value, dict};
 use squall_yaml::{Diagnostic, Severity};
@@ -8,7 +9,7 @@ use squall_yaml::{Diagnostic, Severity};
 /// A diagnostic, and the file it concerns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
-    /// The file, relative to the pack's directory.
+    /// The file, relative to the pack's directory, or absolute where it lies elsewhere.
     pub file: Str,
     /// What is wrong, where in the file, and what to do.
     pub diagnostic: Diagnostic,
@@ -19,6 +20,15 @@ impl Finding {
     #[must_use]
     pub fn is_error(&self) -> bool {
         self.diagnostic.severity == Severity::Error
+    }
+
+    /// The finding with the whole path of its file, for people who open it.
+    #[must_use]
+    pub fn within(&self, pack: &Path) -> Finding {
+        Finding {
+            file: Str::from(pack.join(&*self.file).to_string_lossy()),
+            diagnostic: self.diagnostic.clone(),
+        }
     }
 
     /// The finding as data, for answers of the API.

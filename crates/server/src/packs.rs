@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use include_dir::{Dir, include_dir};
 use squall_engine::Engine;
+use std::sync::Arc;
 
 static SHIPPED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../packs");
 
@@ -42,7 +43,7 @@ fn unpack_directory(directory: &Dir<'_>, target: &Path) -> std::io::Result<()> {
 }
 
 /// Registers every pack in the directories whose files have changed since they were registered. A pack that cannot be used is told and passed over.
-pub(crate) async fn register_all(engine: &Engine, directories: &[PathBuf]) {
+pub(crate) async fn register_all(engine: &Arc<Engine>, directories: &[PathBuf]) {
     for base in directories {
         let entries = std::fs::read_dir(base)
             .into_iter()

@@ -186,13 +186,13 @@ fn line(finding: &Value, color: bool) -> String {
         "error" => Paint::Bad.apply("error", color),
         other => Paint::Waiting.apply(other, color),
     };
-    let place = format!(
-        "{}/{}:{}:{}",
-        text("pack"),
-        text("file"),
-        number("line"),
-        number("column")
-    );
+    let file = text("file");
+    let file = if file.starts_with('/') {
+        file.to_owned()
+    } else {
+        format!("{}/{file}", text("pack"))
+    };
+    let place = format!("{file}:{}:{}", number("line"), number("column"));
     let mut line = format!("{place}: {severity}: {}", safe(text("message"), false));
     if !text("help").is_empty() {
         line.push_str("\n  help: ");
@@ -239,6 +239,12 @@ mod tests {
         assert_eq!(
             line(&finding, false),
             "shop/rules/on.yaml:3:5: error: no such trigger\n  help: did you mean `x`?"
+        );
+        let elsewhere = r#"{"pack": "shop", "file": "/etc/shop.yaml", "line": 1, "column": 2,
+            "severity": "warning", "message": "twice"}"#;
+        assert_eq!(
+            line(&json::read(elsewhere).unwrap(), false),
+            "/etc/shop.yaml:1:2: warning: twice"
         );
     }
 
