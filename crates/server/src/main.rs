@@ -12,6 +12,8 @@ mod serve;
 mod shutdown;
 mod ssh;
 mod stackstorm;
+mod tuning;
+mod watch;
 
 use std::process::ExitCode;
 

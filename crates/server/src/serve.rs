@@ -28,6 +28,8 @@ use crate::access::{AccessOptions, FIRST_USER, StepRights};
 use crate::http::{self, Listeners, Serving};
 use crate::logging::tell;
 use crate::ssh::SshOptions;
+use crate::tuning::TuningOptions;
+use crate::watch::Watch;
 use crate::{keys, logging, packs, shutdown, stackstorm};
 
 /// How often the server looks through the store for what a lost signal forgot.
@@ -64,6 +66,14 @@ pub(crate) struct Options {
     /// packs, environments and configurations, for packs that have its paths written into them.
     #[arg(long, env = "SQUALL_STACKSTORM_ROOT", value_name = "DIR")]
     pub(crate) stackstorm_root: Option<PathBuf>,
+    /// The directory with the configurations of packs, `PACK.yaml` each; by default `configs` in the
+    /// data directory.
+    #[arg(long, env = "SQUALL_CONFIGS")]
+    pub(crate) configs: Option<PathBuf>,
+    /// Register packs anew as soon as their files change, and tell what is wrong in them: for those
+    /// who write packs.
+    #[arg(long)]
+    pub(crate) watch: bool,
     /// How many actions may have a process at the same time.
     #[arg(long, env = "SQUALL_SLOTS", default_value_t = 64)]
     pub(crate) slots: usize,
@@ -84,6 +94,8 @@ pub(crate) struct Options {
     pub(crate) durability: DurabilityName,
     #[command(flatten)]
     pub(crate) access: AccessOptions,
+    #[command(flatten)]
+    pub(crate) tuning: TuningOptions,
     #[command(flatten)]
     pub(crate) ssh: SshOptions,
     /// What is logged: `error`, `warn`, `info`, `debug`, or a tracing filter in SQUALL_LOG.
@@ -222,6 +234,11 @@ impl Server {
         tell_recovered(engine.recover().await?);
         let mut services = start_services(&engine);
         services.spawn(Arc::clone(&roles).follow());
+        if options.watch {
+            // The first are the shipped ones, which nobody edits.
+            let watch = Watch::begin(&pack_directories[1..], &configs(options, &data))?;
+            services.spawn(watch.run(Arc::clone(&engine)));
+        }
         tokio::spawn(renew_local_token(
             Arc::clone(&directory),
             data.clone(),
@@ -230,7 +247,7 @@ impl Server {
         let (stop_sources, stopped) = watch::channel(false);
         let sources = tokio::spawn(sources::run(
             Arc::clone(&engine),
-            source_settings(&data, address),
+            source_settings(options, &data, address),
             stopped,
         ));
 
@@ -343,6 +360,12 @@ fn pack_directories(options: &Options, data: &Path) -> Result<Vec<PathBuf>> {
     Ok(directories)
 }
 
+/// The directory with the configurations of packs.
+fn configs(options: &Options, data: &Path) -> PathBuf {
+    let named = options.configs.clone();
+    named.unwrap_or_else(|| data.join("configs"))
+}
+
 /// Where packs and their Python environments lie, for the actions that install packs.
 fn pack_paths(options: &Options, data: &Path) -> Result<[(String, String); 2]> {
     let directories = std::env::join_paths(pack_directories(options, data)?)
@@ -361,8 +384,9 @@ fn pack_paths(options: &Options, data: &Path) -> Result<[(String, String); 2]> {
 }
 
 /// What event sources need here: a place for what can be made again, and the API for sensors.
-fn source_settings(data: &Path, address: SocketAddr) -> sources::Settings {
+fn source_settings(options: &Options, data: &Path, address: SocketAddr) -> sources::Settings {
     let mut settings = sources::Settings::new(data.join("cache"));
+    options.tuning.apply_to_sources(&mut settings);
     let url = format!("http://{address}/api/v1");
     settings.sensor_environment = vec![("ST2_API_URL".to_owned(), url)];
     settings.shared_environment = Some(data.join(SHARED_ENVIRONMENT));
@@ -422,16 +446,18 @@ async fn start_engine(
         tokens,
         roles,
     } = &ports;
-    let settings = Settings {
+    let mut settings = Settings {
         slots: options.slots,
         joins: options.joins.into(),
         api_url: format!("http://{address}/api/v1"),
         single_server: options.database.is_none(),
         virtualenvs: Some(data.join("virtualenvs")),
+        configs: Some(configs(options, data)),
         build: build(),
         check_every_step: options.access.rbac_every_step,
         ..Settings::default()
     };
+    options.tuning.apply(&mut settings);
     let (datastore_key, key_file) = datastore_key(options, data, &**env)?;
     let run_dir = data.join("run");
     let server_id = data.to_string_lossy().into_owned();
