@@ -39,6 +39,7 @@ mod rights;
 mod roles;
 mod routes;
 mod rules;
+mod signature;
 mod stream;
 mod tokens;
 mod traces;

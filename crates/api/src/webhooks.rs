@@ -9,30 +9,34 @@ use axum::body::Bytes;
 use axum::extract::{FromRequestParts, Path, Request, State as Extract};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 use squall_auth::rbac::{Permission, Resource, ResourceType};
-use squall_engine::Incoming;
+use squall_engine::{Change, Incoming, Receipt, ReportError};
+use squall_model::DocumentKind;
+use squall_store::{DocumentFilter, Page};
 use squall_value::{Dict, Str, Value, dict};
-use subtle::ConstantTimeEq;
 
 use crate::caller::Caller;
 use crate::definitions::triggers_of;
-use crate::endpoint::{Endpoint, Shape, get, post};
+use crate::endpoint::{Endpoint, Shape, delete, get, post, put};
 use crate::error::{Error, Result};
-use crate::reply::{self, Json};
-use crate::{Api, State};
+use crate::reply::{self, Json, Sent};
+use crate::{Api, State, signature};
 
 /// The trigger type of webhooks.
 const WEBHOOK: &str = "core.st2.webhook";
 
+/// What stands before the name of a tool whose reports a hook takes.
+const REPORTS: &str = "reports/";
+
+/// The shortest secret that is taken, in bytes: a shorter one can be guessed.
+const SECRET_BYTES_MIN: usize = 8;
+
 /// Headers that are credentials, and never part of a payload.
-const CREDENTIALS: [&str; 6] = [
+const CREDENTIALS: [&str; 5] = [
     "x-auth-token",
     "st2-api-key",
     "authorization",
     "cookie",
-    "x-gitlab-token",
     "proxy-authorization",
 ];
 
@@ -51,6 +55,14 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .summary("Lists the webhooks that rules wait for.")
             .any("webhook_list")
             .gives(Shape::Many("Trigger")),
+        put("/webhooks/{*hook}", set_secret)
+            .summary("Sets the secret with which deliveries to a webhook are signed.")
+            .object("webhook_all")
+            .json("WebhookSecret")
+            .gives(Shape::One("WebhookSecretState")),
+        delete("/webhooks/{*hook}", remove_secret)
+            .summary("Removes the secret of a webhook; only callers who sign in are heard then.")
+            .object("webhook_all"),
         get("/webhooks/{*hook}", one)
             .summary("Shows a webhook, by its URL.")
             .object("webhook_view")
@@ -65,17 +77,24 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-async fn list(Extract(api): State, caller: Caller) -> Json {
+async fn list(Extract(api): State, caller: Caller) -> Result<Json> {
     let view = Permission::WebhookView;
-    let mut found = triggers_of(&api, Some(&[WEBHOOK]));
-    found.retain(|hook| {
-        let url = hook
-            .get_path(&["parameters", "url"])
-            .and_then(Value::as_str);
-        let hook = Resource::named(ResourceType::Webhook, url.unwrap_or_default());
+    let mut hooks = triggers_of(&api, Some(&[WEBHOOK]));
+    let now = api.engine.env().now();
+    let (kind, filter) = (DocumentKind::Webhook, DocumentFilter::default());
+    let store = api.engine.store();
+    let secrets = store.documents(kind, &filter, Page::ALL, now).await?.items;
+    hooks.retain_mut(|hook| {
+        let url = hook.get_path(&["parameters", "url"]);
+        let url = Str::from(url.and_then(Value::as_str).unwrap_or_default());
+        let has_secret = secrets.iter().any(|secret| secret.key == url);
+        if let Value::Dict(hook) = hook {
+            Arc::make_mut(hook).insert("has_secret", has_secret);
+        }
+        let hook = Resource::named(ResourceType::Webhook, &url);
         caller.rights.sees_all(view) || caller.rights.may(view, &hook)
     });
-    Json(Value::from(found))
+    Ok(Json(Value::from(hooks)))
 }
 
 async fn one(Extract(api): State, caller: Caller, Path(url): Path<String>) -> Result<Json> {
@@ -109,6 +128,9 @@ async fn receive(
             return Err(refused);
         }
     }
+    if let Some(tool) = hook.strip_prefix(REPORTS) {
+        return report(&api, tool, &hook, &parts.headers, bytes).await;
+    }
     let sent = parse(&parts.headers, &bytes)?;
     if hook == "st2" {
         return generic(&api, &parts.headers, sent).await;
@@ -131,12 +153,87 @@ async fn receive(
 
 async fn accepted(api: &Arc<Api>, incoming: Incoming, sent: Value) -> Result<Response> {
     let receipt = api.engine.accept(incoming).await?;
-    let mut response = (StatusCode::ACCEPTED, Json(sent)).into_response();
+    Ok(acknowledged(receipt, sent))
+}
+
+fn acknowledged(receipt: Receipt, told: Value) -> Response {
+    let mut response = (StatusCode::ACCEPTED, Json(told)).into_response();
     // The event's id, so that a sender can find what became of it.
     if let Ok(id) = receipt.id.to_string().parse() {
         response.headers_mut().insert("x-squall-event", id);
     }
-    Ok(response)
+    response
+}
+
+/// The hooks that take what configuration tools write, whatever they call its type. The answer is
+/// what was made of it, without the details.
+async fn report(
+    api: &Arc<Api>,
+    tool: &str,
+    hook: &str,
+    headers: &HeaderMap,
+    bytes: Bytes,
+) -> Result<Response> {
+    let (trace, key) = (trace_tag(api, headers, hook), delivery(headers));
+    let taken = api.engine.accept_report(tool, bytes.to_vec(), trace, key);
+    let (receipt, report) = taken.await.map_err(|error| match error {
+        ReportError::Ingest(error) => error.into(),
+        ReportError::Unreadable(_) => Error::bad(error.to_string()),
+        ReportError::UnknownTool(_) | ReportError::NotAwaited(_) => {
+            Error::missing(error.to_string())
+        }
+    })?;
+    let told = ["tool", "status", "changed", "failed", "total"];
+    let told = told.map(|name| (name, report.get(name).cloned().unwrap_or_default()));
+    Ok(acknowledged(receipt, Value::from(Dict::from_iter(told))))
+}
+
+/// Keeps the secret of a hook, sealed. It is never shown again.
+async fn set_secret(
+    Extract(api): State,
+    caller: Caller,
+    Path(hook): Path<Str>,
+    sent: Sent,
+) -> Result<Json> {
+    caller.may(&Resource::named(ResourceType::Webhook, &hook))?;
+    let body = sent.object()?;
+    let secret = body.get("secret").and_then(Value::as_str);
+    let secret = secret.ok_or_else(|| Error::bad("'secret' is a required property, a text"))?;
+    if secret.len() < SECRET_BYTES_MIN {
+        return Err(Error::bad(format!(
+            "A secret must have at least {SECRET_BYTES_MIN} bytes."
+        )));
+    }
+    let sealed = api.engine.vault().seal_value(&Value::from(secret));
+    let change = Change::Put {
+        kind: DocumentKind::Webhook,
+        key: hook.clone(),
+        pack: None,
+        body: dict! { "url" => hook.clone(), "secret" => sealed },
+        expires: None,
+        new: false,
+    };
+    api.engine.change(vec![change]).await?;
+    Ok(Json(dict! { "url" => hook, "has_secret" => true }))
+}
+
+async fn remove_secret(
+    Extract(api): State,
+    caller: Caller,
+    Path(hook): Path<Str>,
+) -> Result<StatusCode> {
+    caller.may(&Resource::named(ResourceType::Webhook, &hook))?;
+    let change = Change::Delete {
+        kind: DocumentKind::Webhook,
+        key: hook.clone(),
+    };
+    match api.engine.change(vec![change]).await {
+        Ok(_) => Ok(StatusCode::NO_CONTENT),
+        Err(squall_engine::PutError::Missing { .. }) => {
+            Err(Error::missing(format!("The webhook {hook} has no secret.")))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The hook that takes any event: `{"trigger": "pack.name", "payload": {...}}`.
@@ -190,7 +287,7 @@ fn visible_headers(headers: &HeaderMap) -> (Dict, Dict) {
     let mut lower = Dict::new();
     for (name, value) in headers {
         let name = name.as_str();
-        if CREDENTIALS.contains(&name) {
+        if CREDENTIALS.contains(&name) || signature::SECRETS.contains(&name) {
             continue;
         }
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -233,43 +330,20 @@ fn delivery(headers: &HeaderMap) -> Option<Str> {
         .map(Str::from)
 }
 
-/// Whether the body bears a right signature under the hook's secret: GitHub's and Gitea's HMAC, or
-/// the token that GitLab sends.
+/// Whether the delivery is signed with the hook's secret.
 async fn is_signed(api: &Api, hook: &str, headers: &HeaderMap, bytes: &Bytes) -> Result<bool> {
     let now = api.engine.env().now();
-    let kind = squall_model::DocumentKind::Webhook;
-    let Some(document) = api.engine.store().document(kind, hook, now).await? else {
+    let document = api
+        .engine
+        .store()
+        .document(DocumentKind::Webhook, hook, now);
+    let Some(document) = document.await? else {
         return Ok(false);
     };
     let sealed = document.body.get("secret").cloned().unwrap_or_default();
     let opened = api.engine.vault().open_value(&sealed);
-    let Some(secret) = opened.as_str().filter(|secret| !secret.is_empty()) else {
-        return Ok(false);
-    };
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    if let Some(token) = header("x-gitlab-token") {
-        return Ok(bool::from(token.as_bytes().ct_eq(secret.as_bytes())));
-    }
-    let signature = header("x-hub-signature-256")
-        .and_then(|signature| signature.strip_prefix("sha256="))
-        .or_else(|| header("x-gitea-signature"))
-        .or_else(|| header("x-squall-signature"));
-    Ok(signature.and_then(unhex).is_some_and(|signature| {
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
-            .expect("HMAC takes keys of any length");
-        mac.update(bytes);
-        mac.verify_slice(&signature).is_ok()
-    }))
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
-        return None;
-    }
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok())
-        .collect()
+    let secret = opened.as_str().filter(|secret| !secret.is_empty());
+    Ok(secret.is_some_and(|secret| signature::is_right(headers, bytes, secret.as_bytes())))
 }
 
 #[cfg(test)]

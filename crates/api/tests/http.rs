@@ -770,3 +770,241 @@ async fn a_stream_that_is_taken_up_again_has_no_gap() {
     assert!(!rest.contains(&before), "{rest}");
     assert_eq!(rest.matches("event: ").count(), 1, "{rest}");
 }
+
+/// A rule on a trigger, whose type is made with it.
+async fn define_rule(world: &World, name: &str, kind: &str, parameters: &str) {
+    let (pack, type_name) = kind.split_once('.').unwrap();
+    let body = format!(r#"{{"name":"{type_name}","pack":"{pack}"}}"#);
+    let (status, made) = world.send("POST", "/v1/triggertypes", &body).await;
+    let is_there = [StatusCode::CREATED, StatusCode::CONFLICT].contains(&status);
+    assert!(is_there, "{made:?}");
+    let body = format!(
+        r#"{{"name":"{name}","pack":"p","enabled":true,"criteria":{{}},
+            "trigger":{{"type":"{kind}","parameters":{parameters}}},
+            "action":{{"ref":"p.noop"}}}}"#
+    );
+    let (status, made) = world.send("POST", "/v1/rules", &body).await;
+    assert_eq!(status, StatusCode::CREATED, "{made:?}");
+}
+
+/// A request without a token.
+fn unsigned(path: &str, header: (&str, &str), body: impl Into<Body>) -> Request<Body> {
+    Request::builder()
+        .method("POST")
+        .uri(path)
+        .header("content-type", "application/json")
+        .header(header.0, header.1)
+        .body(body.into())
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_webhook_hears_whoever_knows_its_secret() {
+    let world = World::registered().await;
+    define_rule(&world, "pushed", "core.st2.webhook", r#"{"url":"a/b"}"#).await;
+    let hook = "/v1/webhooks/a/b";
+    let right = ("x-gitlab-token", "long enough");
+    let answer = world.answer(unsigned(hook, right, "{}")).await;
+    assert_eq!(answer.0, StatusCode::UNAUTHORIZED);
+    let (status, short) = world.send("PUT", hook, r#"{"secret":"short"}"#).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{short:?}");
+    let (_, hooks) = world.send("GET", "/v1/webhooks", "").await;
+    assert!(
+        hooks.to_json().contains(r#""has_secret":false"#),
+        "{hooks:?}"
+    );
+
+    let secret = r#"{"secret":"long enough"}"#;
+    let (status, set) = world.send("PUT", hook, secret).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(set.to_json(), r#"{"url":"a/b","has_secret":true}"#);
+    assert_eq!(
+        world.answer(unsigned(hook, right, "{}")).await.0,
+        StatusCode::ACCEPTED
+    );
+    let wrong = ("x-gitlab-token", "long enoughh");
+    assert_eq!(
+        world.answer(unsigned(hook, wrong, "{}")).await.0,
+        StatusCode::UNAUTHORIZED
+    );
+    let (_, hooks) = world.send("GET", "/v1/webhooks", "").await;
+    assert!(
+        hooks.to_json().contains(r#""has_secret":true"#),
+        "{hooks:?}"
+    );
+    // The event tells neither the secret nor the header that bore it.
+    let (_, events) = world.send("GET", "/v1/triggerinstances", "").await;
+    assert_eq!(events.as_list().unwrap().len(), 1);
+    assert!(!events.to_json().contains("long enough"), "{events:?}");
+
+    let gone = world.send("DELETE", hook, "").await;
+    assert_eq!(gone.0, StatusCode::NO_CONTENT);
+    assert_eq!(
+        world.answer(unsigned(hook, right, "{}")).await.0,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(
+        world.send("DELETE", hook, "").await.0,
+        StatusCode::NOT_FOUND
+    );
+}
+
+#[tokio::test]
+async fn a_report_of_a_run_becomes_an_event_for_the_rules_on_its_tool() {
+    let world = World::registered().await;
+    let door = "/v1/webhooks/reports/ansible";
+    let report =
+        r#"{"plays":[],"stats":{"web1":{"ok":3,"changed":2,"failures":0,"unreachable":0}}}"#;
+    let (status, nobody) = world.send("POST", door, report).await;
+    assert_eq!(status, StatusCode::NOT_FOUND, "{nobody:?}");
+    let kind = "core.report.run";
+    define_rule(&world, "all", kind, "{}").await;
+    define_rule(&world, "ansible", kind, r#"{"tool":"ansible"}"#).await;
+    define_rule(&world, "puppet", kind, r#"{"tool":"puppet"}"#).await;
+    let secret = r#"{"secret":"long enough"}"#;
+    world.send("PUT", door, secret).await;
+    let mut signed = unsigned(door, ("x-gitlab-token", "long enough"), report);
+    signed
+        .headers_mut()
+        .insert("idempotency-key", "run-1".parse().unwrap());
+    let (status, told) = world.answer(signed).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{told:?}");
+    assert_eq!(
+        told.to_json(),
+        r#"{"tool":"ansible","status":"changed","changed":2,"failed":0,"total":3}"#
+    );
+    let mut again = unsigned(door, ("x-gitlab-token", "long enough"), report);
+    again
+        .headers_mut()
+        .insert("idempotency-key", "run-1".parse().unwrap());
+    assert_eq!(world.answer(again).await.0, StatusCode::ACCEPTED);
+    let (_, made) = world.send("GET", "/v1/ruleenforcements", "").await;
+    let mut rules: Vec<_> = made
+        .as_list()
+        .unwrap()
+        .iter()
+        .map(|made| made.get_path(&["rule", "ref"]).unwrap().to_json())
+        .collect();
+    rules.sort();
+    assert_eq!(rules, [r#""p.all""#, r#""p.ansible""#]);
+    for (door, body, expected) in [
+        (door, "{", StatusCode::BAD_REQUEST),
+        (door, "{}", StatusCode::BAD_REQUEST),
+        ("/v1/webhooks/reports/chef", "{}", StatusCode::NOT_FOUND),
+    ] {
+        let (status, told) = world.send("POST", door, body).await;
+        assert_eq!(status, expected, "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_announcement_is_an_event_of_the_stream() {
+    let world = World::registered().await;
+    let action = r#"{"name":"say","pack":"p","runner_type":"announcement","enabled":true,
+        "entry_point":"","parameters":{"message":{"type":"object"}}}"#;
+    let (status, made) = world.send("POST", "/v1/actions", action).await;
+    assert_eq!(status, StatusCode::CREATED, "{made:?}");
+    for body in [
+        r#"{"action":"p.noop"}"#,
+        r#"{"action":"p.say","parameters":{"message":{"text":"hello"}}}"#,
+        r#"{"action":"p.say","parameters":{"message":{"text":"ops"},"route":"ops"}}"#,
+        r#"{"action":"p.say","parameters":{"route":"no route"}}"#,
+    ] {
+        let (status, made) = world.send("POST", "/v1/executions", body).await;
+        assert_eq!(status, StatusCode::CREATED, "{made:?}");
+    }
+    // From the beginning, as a client that was away hears it.
+    let heard = async |events: &str| {
+        let path =
+            format!("/stream/v1/stream?events={events},st2.execution__create&last_event_id=0");
+        let request = Request::builder()
+            .uri(path)
+            .header("x-auth-token", &world.token)
+            .body(Body::empty())
+            .unwrap();
+        let response = world.router.clone().oneshot(request).await.unwrap();
+        let mut stream = response.into_body().into_data_stream();
+        let mut text = String::new();
+        // The last execution's creation is behind all that is to be heard.
+        while text.matches("event: st2.execution__create").count() < 4 {
+            let piece = stream.next().await.unwrap().unwrap();
+            text.push_str(&String::from_utf8_lossy(&piece));
+        }
+        let lines = text
+            .lines()
+            .skip_while(|line| !line.starts_with("event: st2.announcement"));
+        let lines = lines.filter(|line| {
+            line.starts_with("event: st2.announcement__") || line.starts_with("data: {\"payload\"")
+        });
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let general = [
+        "event: st2.announcement__general",
+        r#"data: {"payload":{"message":{"text":"hello"}},"trace_context":null}"#,
+    ];
+    let ops = [
+        "event: st2.announcement__ops",
+        r#"data: {"payload":{"message":{"text":"ops"}},"trace_context":null}"#,
+    ];
+    assert_eq!(heard("st2.announcement__general").await, general);
+    assert_eq!(heard("st2.announcement__*").await, [general, ops].concat());
+    assert_eq!(heard("st2.trigger_instance__*").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn hostile_bodies_get_a_bounded_answer() {
+    let world = World::registered().await;
+    define_rule(&world, "any", "core.st2.webhook", r#"{"url":"any"}"#).await;
+    let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+    let open = "{\"a\":".repeat(100_000);
+    let wide = format!("[{}1]", "1,".repeat(400_000));
+    let cases: [(&[u8], StatusCode); 6] = [
+        (deep.as_bytes(), StatusCode::BAD_REQUEST),
+        (open.as_bytes(), StatusCode::BAD_REQUEST),
+        (b"{\"a\": \"\xff\xfe\"}", StatusCode::BAD_REQUEST),
+        (b"\xff", StatusCode::BAD_REQUEST),
+        (wide.as_bytes(), StatusCode::ACCEPTED),
+        (b"{\"a\": 1e999999999}", StatusCode::ACCEPTED),
+    ];
+    for path in ["/v1/webhooks/any", "/v1/webhooks/reports/puppet"] {
+        for (body, expected) in &cases {
+            let request = Request::builder()
+                .method("POST")
+                .uri(path)
+                .header("content-type", "application/json")
+                .header("x-auth-token", &world.token)
+                .body(Body::from(body.to_vec()))
+                .unwrap();
+            let (status, told) = world.answer(request).await;
+            let told = told.to_json();
+            let shown: String = told.chars().take(300).collect();
+            if path.ends_with("any") {
+                assert_eq!(status, *expected, "{shown}");
+            } else {
+                assert!(status.is_client_error(), "{status} {shown}");
+            }
+            assert!(told.len() < 2 << 20, "{shown}");
+        }
+    }
+    // 100 MB that never end: no more is read than is accepted.
+    let piece = || Ok::<_, std::convert::Infallible>(bytes::Bytes::from(vec![b' '; 64 << 10]));
+    let sent = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = Arc::clone(&sent);
+    let endless = futures::stream::iter(0..1600).map(move |_| {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        piece()
+    });
+    let request = Request::builder()
+        .method("POST")
+        .uri("/v1/webhooks/any")
+        .header("content-type", "application/json")
+        .header("x-auth-token", &world.token)
+        .body(Body::from_stream(endless))
+        .unwrap();
+    let (status, told) = world.answer(request).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{told:?}");
+    assert!(sent.load(std::sync::atomic::Ordering::Relaxed) < 100);
+    // And the server goes on.
+    let (status, _) = world.send("POST", "/v1/webhooks/any", "{}").await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+}

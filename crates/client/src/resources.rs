@@ -125,6 +125,26 @@ impl Client {
         self.post(&path, &Query::new(), &Value::empty_dict()).await
     }
 
+    /// Sets the secret with which deliveries to a webhook are signed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] with status 400 when the secret is too short.
+    pub async fn set_webhook_secret(&self, url: &str, secret: &str) -> Result<Value, Error> {
+        self.put(&["webhooks", url], &dict! { "secret" => secret })
+            .await
+    }
+
+    /// Removes the secret of a webhook.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] with status 404 when it has none.
+    pub async fn remove_webhook_secret(&self, url: &str) -> Result<(), Error> {
+        let gone = self.delete(&["webhooks", url], &Query::new()).await;
+        gone.map(drop)
+    }
+
     /// Hands an event in once more, as a new one.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ mod show;
 mod tail;
 mod trigger;
 mod trigger_instance;
+mod webhook;
 mod workflow;
 
 use std::process::ExitCode;
@@ -70,9 +71,9 @@ pub enum Command {
     /// Read and write the datastore
     #[command(subcommand)]
     Key(key::Key),
-    /// List the webhooks that rules wait for
+    /// List webhooks, and set their secrets
     #[command(subcommand)]
-    Webhook(plain::Webhook),
+    Webhook(webhook::Webhook),
     /// List the timers that rules wait for
     #[command(subcommand)]
     Timer(plain::Timer),

@@ -1,4 +1,4 @@
-//! Lists with little else to do: `webhook`, `timer`, `runner`, `policy`, `alias`.
+//! Lists with little else to do: `timer`, `runner`, `policy`, `alias`.
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -8,37 +8,6 @@ use squall_value::Value;
 use super::list::{self, ListOptions};
 use super::{DONE, Invocation, show};
 use crate::output::{Column, Format, Show};
-
-/// List the webhooks that rules wait for.
-#[derive(Debug, Subcommand)]
-pub enum Webhook {
-    /// List webhooks
-    #[command(after_help = "Example:\n  squall webhook list")]
-    List {
-        /// How much to show.
-        #[command(flatten)]
-        list: ListOptions,
-    },
-}
-
-impl Webhook {
-    pub(crate) async fn carry_out(self, invocation: &mut Invocation) -> Result<u8> {
-        let Webhook::List { list } = self;
-        let columns = list.columns(&[
-            Column::new("url", "parameters.url", Show::Plain),
-            Column::new("trigger", "ref", Show::Plain),
-            Column::new("type", "type", Show::Plain),
-        ]);
-        list::show(
-            invocation,
-            Resource::Webhooks,
-            &list.query(),
-            &columns,
-            "webhooks",
-        )
-        .await
-    }
-}
 
 /// List the timers that rules wait for.
 #[derive(Debug, Subcommand)]
@@ -53,11 +22,24 @@ pub enum Timer {
         #[command(flatten)]
         list: ListOptions,
     },
+    /// Show a timer
+    #[command(after_help = "Example:\n  squall timer get core.st2.CronTimer-0f1e")]
+    Get {
+        /// The reference of the trigger, as `squall timer list` shows it
+        #[arg(value_name = "TRIGGER")]
+        trigger: String,
+    },
 }
 
 impl Timer {
     pub(crate) async fn carry_out(self, invocation: &mut Invocation) -> Result<u8> {
-        let Timer::List { kind, list } = self;
+        let (kind, list) = match self {
+            Timer::List { kind, list } => (kind, list),
+            Timer::Get { trigger } => {
+                let first = ["ref", "type", "parameters"];
+                return show::one(invocation, Resource::Timers, &trigger, &first).await;
+            }
+        };
         let columns = list.columns(&[
             Column::new("type", "type", Show::Plain),
             Column::new("parameters", "parameters", Show::Plain),
@@ -120,11 +102,24 @@ pub enum Policy {
         #[command(flatten)]
         list: ListOptions,
     },
+    /// Show a policy
+    #[command(after_help = "Example:\n  squall policy get examples.one_at_a_time")]
+    Get {
+        /// Reference or id
+        #[arg(value_name = "POLICY")]
+        policy: String,
+    },
 }
 
 impl Policy {
     pub(crate) async fn carry_out(self, invocation: &mut Invocation) -> Result<u8> {
-        let Policy::List { pack, list } = self;
+        let (pack, list) = match self {
+            Policy::List { pack, list } => (pack, list),
+            Policy::Get { policy } => {
+                let first = ["ref", "description", "enabled"];
+                return show::one(invocation, Resource::Policies, &policy, &first).await;
+            }
+        };
         let columns = list.columns(&[
             Column::new("ref", "ref", Show::Plain),
             Column::new("type", "policy_type", Show::Plain),
