@@ -219,8 +219,12 @@ async fn play(
         return Ok(ExitCode::from(u8::from(!all_succeeded)));
     }
     instructions(options, place, repository, server, console);
-    while runs.recv().await.is_some() {
-        console.say(&format!("the report is in {}", place.report().display()));
+    while let Some(run) = runs.recv().await {
+        if run.succeeded {
+            console.say(&format!("the report is in {}", place.report().display()));
+        } else {
+            console.say("mend servers.yaml, commit it and push again");
+        }
     }
     bail!("the server's feed of changes has ended")
 }
