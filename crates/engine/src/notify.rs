@@ -9,7 +9,7 @@ use squall_store::Command;
 use squall_value::{Dict, Str, Value, dict};
 
 use crate::plan::{After, Plan};
-use crate::{Engine, IngestError, Incoming};
+use crate::{Engine, Incoming, IngestError};
 
 /// Fires at the end of every execution.
 const ACTION_TRIGGER: &str = "core.st2.generic.actiontrigger";

@@ -77,9 +77,13 @@ const DIRECTORIES: [(&str, DocumentKind); 6] = [
 pub fn load(files: &Files, known: &Known) -> Loaded {
     let mut loaded = Loaded::default();
     for (file, reason) in &files.unreadable {
+        let severity = match is_metadata(file) {
+            true => Severity::Error,
+            false => Severity::Warning,
+        };
         loaded
             .findings
-            .push(whole_file(file, reason.clone(), Severity::Warning));
+            .push(whole_file(file, reason.clone(), severity));
     }
     let Some(pack) = load_pack(files, &mut loaded) else {
         return loaded;
@@ -89,7 +93,6 @@ pub fn load(files: &Files, known: &Known) -> Loaded {
             let name = file
                 .strip_prefix(directory)
                 .and_then(|rest| rest.strip_prefix('/'));
-            // Metadata lies directly in its directory; deeper YAML is the content of workflows.
             if name.is_some_and(|name| !name.contains('/')) {
                 let place = Place {
                     pack: &pack,
@@ -104,6 +107,17 @@ pub fn load(files: &Files, known: &Known) -> Loaded {
     refuse_repeated(&mut loaded);
     loaded.pack = Some(pack);
     loaded
+}
+
+/// Whether a file defines something: metadata lies directly in its directory; deeper YAML is the
+/// content of workflows.
+fn is_metadata(file: &str) -> bool {
+    let is_yaml = file.ends_with(".yaml") || file.ends_with(".yml");
+    let is_known = match file.rsplit_once('/') {
+        None => ["pack", "config.schema"].contains(&file.rsplit_once('.').unwrap_or_default().0),
+        Some((directory, _)) => DIRECTORIES.iter().any(|(known, _)| *known == directory),
+    };
+    is_yaml && is_known
 }
 
 fn whole_file(file: &Str, message: String, severity: Severity) -> Finding {

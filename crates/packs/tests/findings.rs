@@ -406,10 +406,10 @@ fn files_that_cannot_be_read_are_told() {
     std::fs::write(path.join("actions/a.yaml"), "name: a\nrunner_type: noop\n").unwrap();
     let files = squall_packs::read(&path).unwrap();
     expect![[r#"
-        actions/binary.yaml:1:1: warning: the file is not UTF-8: byte 6 is wrong
-        actions/huge.yaml:1:1: warning: the file has 5242880 bytes, more than the 4194304 that are read
-        actions/lost.yaml:1:1: warning: the link leads nowhere
-        actions/out.yaml:1:1: warning: the link leads out of the pack
+        actions/binary.yaml:1:1: error: the file is not UTF-8: byte 6 is wrong
+        actions/huge.yaml:1:1: error: the file has 5242880 bytes, more than the 4194304 that are read
+        actions/lost.yaml:1:1: error: the link leads nowhere
+        actions/out.yaml:1:1: error: the link leads out of the pack
         = action p.a
     "#]].assert_eq(&shown(&load(&files, &known())));
     let missing = squall_packs::read(&directory.path().join("none")).unwrap_err();

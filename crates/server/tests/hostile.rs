@@ -11,8 +11,8 @@ mod serving;
 use std::fmt::Write;
 use std::path::Path;
 
-use squall_value::Value;
 use serving::Server;
+use squall_value::Value;
 
 /// Writes a pack, `file` and text each.
 fn pack(directory: &Path, files: &[(&str, &str)]) {

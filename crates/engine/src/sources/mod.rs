@@ -182,6 +182,9 @@ impl Keeper {
         let catalog = self.engine.catalog();
         for trigger in catalog.triggers() {
             if timers::is_timer(&trigger.kind) {
+                if !catalog.rules.listens(&trigger.reference.text()) {
+                    continue;
+                }
                 wanted.entry(Str::from("timers")).or_insert_with(|| Wanted {
                     kind: SourceKind::Timers,
                     subject: Str::from("all timers"),

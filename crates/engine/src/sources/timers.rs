@@ -81,6 +81,11 @@ fn key_of(reference: &str) -> Str {
     Str::from(format!("timer:{reference}"))
 }
 
+/// Whether a rule that is in force waits for the timer.
+fn is_asked_for(catalog: &Catalog, reference: &Str) -> bool {
+    catalog.trigger(reference).is_some() && catalog.rules.listens(reference)
+}
+
 impl Timers {
     /// Fires what is due until the lease is lost.
     async fn tick(&self) {
@@ -134,7 +139,7 @@ impl Timers {
     async fn follow(&self, followed: &mut Followed, catalog: &Catalog) -> Result<(), String> {
         let is_gone = |key: &&Str| {
             let reference = key.strip_prefix("timer:").unwrap_or(key);
-            catalog.trigger(reference).is_none()
+            !is_asked_for(catalog, &Str::from(reference))
         };
         let gone: Vec<Str> = followed.triggers.keys().filter(is_gone).cloned().collect();
         for key in gone {
@@ -147,10 +152,11 @@ impl Timers {
         }
         followed
             .broken
-            .retain(|reference| catalog.trigger(reference).is_some());
+            .retain(|reference| is_asked_for(catalog, reference));
         for trigger in catalog.triggers() {
             let reference = trigger.reference.text();
             if is_timer(&trigger.kind)
+                && is_asked_for(catalog, &reference)
                 && !followed.triggers.contains_key(&key_of(&reference))
                 && !followed.broken.contains(&reference)
             {

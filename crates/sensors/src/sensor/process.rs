@@ -28,7 +28,10 @@ pub(super) fn spawn(spec: &SensorSpec, marker: &str) -> io::Result<(Child, UnixS
     let mut command = match spec.protocol {
         Protocol::Python => {
             let mut command = Command::new(&spec.interpreter);
-            command.arg("-u").arg(main_file(spec)).stdout(Stdio::piped());
+            command
+                .arg("-u")
+                .arg(main_file(spec))
+                .stdout(Stdio::piped());
             command
         }
         Protocol::Stdio => {
