@@ -403,14 +403,7 @@ impl Engine {
         }
         let broken = broken_files(loaded);
         for ((kind, key), document) in known {
-            let file = document.body.get("metadata_file").and_then(Value::as_str);
-            // What people made through the API has no file, and stays. So does what a file defined
-            // that cannot be read now: half a file, or a slip, must not stop what works.
-            let stays = match file {
-                Some(file) => broken.contains(file),
-                None => kind != DocumentKind::ConfigSchema || broken.contains(CONFIG_SCHEMA),
-            };
-            if stays {
+            if stays(&document, &broken) {
                 continue;
             }
             registered.removed += 1;
@@ -496,6 +489,16 @@ impl Engine {
         }
         definitions.insert(request.definition.clone(), Arc::clone(&action));
         Ok(Some(action))
+    }
+}
+
+/// Whether a document stays that no file defines now. What people made through the API has no file.
+/// What a file defined that cannot be read now stays, too: half a file, or a slip, must not stop
+/// what works.
+fn stays(document: &Document, broken: &HashSet<&str>) -> bool {
+    match document.body.get("metadata_file").and_then(Value::as_str) {
+        Some(file) => broken.contains(file),
+        None => document.kind != DocumentKind::ConfigSchema || broken.contains(CONFIG_SCHEMA),
     }
 }
 

@@ -234,11 +234,7 @@ impl Server {
         tell_recovered(engine.recover().await?);
         let mut services = start_services(&engine);
         services.spawn(Arc::clone(&roles).follow());
-        if options.watch {
-            // The first are the shipped ones, which nobody edits.
-            let watch = Watch::begin(&pack_directories[1..], &configs(options, &data))?;
-            services.spawn(watch.run(Arc::clone(&engine)));
-        }
+        watch_packs(options, &data, &pack_directories, &engine, &mut services)?;
         tokio::spawn(renew_local_token(
             Arc::clone(&directory),
             data.clone(),
@@ -610,6 +606,22 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
         .open(&fresh)?;
     file.write_all(text.as_bytes())?;
     std::fs::rename(&fresh, path)
+}
+
+/// Has packs registered anew when their files change, if that is asked for.
+fn watch_packs(
+    options: &Options,
+    data: &Path,
+    pack_directories: &[PathBuf],
+    engine: &Arc<Engine>,
+    services: &mut JoinSet<()>,
+) -> Result<()> {
+    if options.watch {
+        // The first are the shipped ones, which nobody edits.
+        let watch = Watch::begin(&pack_directories[1..], &configs(options, data))?;
+        services.spawn(watch.run(Arc::clone(engine)));
+    }
+    Ok(())
 }
 
 /// What runs beside the API for as long as the server does.
