@@ -216,6 +216,7 @@ impl World {
             },
             metrics: crate::Metrics::default(),
             url: "http://test".to_owned(),
+            host_name: "box".to_owned(),
             allowed_origins: Vec::new(),
             followers: Arc::default(),
         });
