@@ -528,7 +528,7 @@ async fn answers_are_as_the_description_says() {
     for (path, methods) in document["paths"].as_object().unwrap() {
         let is_json = &methods["get"]["responses"]["200"]["content"]["application/json"];
         // Packs are looked up in an index, which this server does not have.
-        let is_index = path == "/api/v1/packs/index";
+        let is_index = path.starts_with("/api/v1/packs/index");
         if path.contains('{') || is_json.is_null() || is_index {
             continue;
         }
