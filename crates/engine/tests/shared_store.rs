@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use squall_engine::{Change, Engine, NoTokens, Parts, Settings, TokioSpawn, Vault};
+use squall_engine::{Change, Engine, EverybodyMay, NoTokens, Parts, Settings, TokioSpawn, Vault};
 use squall_env::{Env, SystemEnv};
 use squall_expr::{Expressions, Host as _, KeyScope};
 use squall_model::{DocumentKind, Timestamp};
@@ -30,6 +30,7 @@ async fn server(store: &Arc<dyn Store>, name: &str) -> Server {
         expressions: Arc::new(Expressions::default()),
         crypto: None,
         tokens: Arc::new(NoTokens),
+        rights: Arc::new(EverybodyMay),
         settings: Settings::default(),
         lease: entry.unwrap().lease,
     });

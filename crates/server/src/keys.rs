@@ -154,7 +154,7 @@ mod tests {
     fn a_key_is_replaced_once_until_the_old_one_is_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let file = DatastoreKeyFile(dir.path().join("key.json"));
-        let env = FakeEnv::new(squall_model::Timestamp::UNIX_EPOCH, 1);
+        let env = FakeEnv::new(1);
         let first = load_datastore(&file.0, &env).unwrap().to_json();
         assert!(file.previous().unwrap().is_none());
         let key = |byte| Key::new(vec![byte; 32], vec![byte; 32]).unwrap();
