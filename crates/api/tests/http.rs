@@ -898,60 +898,6 @@ async fn a_report_of_a_run_becomes_an_event_for_the_rules_on_its_tool() {
 }
 
 #[tokio::test]
-async fn an_announcement_is_an_event_of_the_stream() {
-    let world = World::registered().await;
-    let action = r#"{"name":"say","pack":"p","runner_type":"announcement","enabled":true,
-        "entry_point":"","parameters":{"message":{"type":"object"}}}"#;
-    let (status, made) = world.send("POST", "/v1/actions", action).await;
-    assert_eq!(status, StatusCode::CREATED, "{made:?}");
-    for body in [
-        r#"{"action":"p.noop"}"#,
-        r#"{"action":"p.say","parameters":{"message":{"text":"hello"}}}"#,
-        r#"{"action":"p.say","parameters":{"message":{"text":"ops"},"route":"ops"}}"#,
-        r#"{"action":"p.say","parameters":{"route":"no route"}}"#,
-    ] {
-        let (status, made) = world.send("POST", "/v1/executions", body).await;
-        assert_eq!(status, StatusCode::CREATED, "{made:?}");
-    }
-    // From the beginning, as a client that was away hears it.
-    let heard = async |events: &str| {
-        let path =
-            format!("/stream/v1/stream?events={events},st2.execution__create&last_event_id=0");
-        let request = Request::builder()
-            .uri(path)
-            .header("x-auth-token", &world.token)
-            .body(Body::empty())
-            .unwrap();
-        let response = world.router.clone().oneshot(request).await.unwrap();
-        let mut stream = response.into_body().into_data_stream();
-        let mut text = String::new();
-        // The last execution's creation is behind all that is to be heard.
-        while text.matches("event: st2.execution__create").count() < 4 {
-            let piece = stream.next().await.unwrap().unwrap();
-            text.push_str(&String::from_utf8_lossy(&piece));
-        }
-        let lines = text
-            .lines()
-            .skip_while(|line| !line.starts_with("event: st2.announcement"));
-        let lines = lines.filter(|line| {
-            line.starts_with("event: st2.announcement__") || line.starts_with("data: {\"payload\"")
-        });
-        lines.map(str::to_owned).collect::<Vec<_>>()
-    };
-    let general = [
-        "event: st2.announcement__general",
-        r#"data: {"payload":{"message":{"text":"hello"}},"trace_context":null}"#,
-    ];
-    let ops = [
-        "event: st2.announcement__ops",
-        r#"data: {"payload":{"message":{"text":"ops"}},"trace_context":null}"#,
-    ];
-    assert_eq!(heard("st2.announcement__general").await, general);
-    assert_eq!(heard("st2.announcement__*").await, [general, ops].concat());
-    assert_eq!(heard("st2.trigger_instance__*").await, [""; 0]);
-}
-
-#[tokio::test]
 async fn hostile_bodies_get_a_bounded_answer() {
     let world = World::registered().await;
     define_rule(&world, "any", "core.st2.webhook", r#"{"url":"any"}"#).await;

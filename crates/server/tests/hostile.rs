@@ -72,7 +72,7 @@ fn the_server_goes_on_whatever_comes() {
             ),
             (
                 "actions/loop.yaml",
-                "name: loop\nrunner_type: noop\nparameters:\n  text:\n    type: string\n    default: \"{% for i in range(1000000000) %}{{ i }}{% endfor %}\"\n",
+                "name: loop\nrunner_type: noop\nparameters:\n  text:\n    type: string\n    default: \"{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}\"\n",
             ),
             ("triggers/drop.yaml", "name: drop\n"),
             (
@@ -129,9 +129,10 @@ fn the_server_goes_on_whatever_comes() {
     assert_ne!(code, Some(0), "{out}{err}");
     let told = format!("{out}{err}");
     assert!(
-        told.contains("limit") || told.contains("steps") || told.contains("more than"),
+        told.contains("Failed to render parameter \"text\""),
         "{told}"
     );
+    assert!(told.len() < 1000, "{told}");
 
     // An action that prints without measure succeeds, and what is kept of it is bounded.
     let printed = server.json(&["run", "hostile.print"]);
