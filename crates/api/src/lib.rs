@@ -49,7 +49,6 @@ mod webhooks;
 mod workflows;
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests;
 
 use std::path::PathBuf;

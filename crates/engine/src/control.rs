@@ -118,7 +118,7 @@ impl Engine {
                     let question = Value::from(self.inquiry(id).await?);
                     self.end_inquiry(&execution, Outcome::Canceled, question)
                         .await;
-                    return Ok(self.store.execution(id).await?.ok_or(Error::Unknown(id))?);
+                    return self.store.execution(id).await?.ok_or(Error::Unknown(id));
                 }
                 State::Running { .. } | State::Pausing | State::Paused | State::Resuming => {
                     return Ok(self.control(id, Control::Cancel).await?);

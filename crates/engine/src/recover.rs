@@ -164,12 +164,9 @@ impl Engine {
                     self.advance(id).await;
                 }
             }
-            State::Pending => {
-                // Its answer, or its end, may be on the way into the workflow that waits for it.
-                if !self.workflows.expects(id) {
-                    self.look_after_inquiry(execution).await;
-                }
-            }
+            // Its answer, or its end, may be on the way into the workflow that waits for it.
+            State::Pending if self.workflows.expects(id) => {}
+            State::Pending => self.look_after_inquiry(execution).await,
             State::Running { lease } | State::Canceling { lease } if lease != Lease::NONE => {
                 // The order matters: an execution gets from one of these to the next.
                 let running = self.running.lock().get(&id).cloned();

@@ -1,5 +1,7 @@
 //! Two engines on one store: what one changes is in force at the other.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use squall_engine::{Change, Engine, EverybodyMay, NoTokens, Parts, Settings, TokioSpawn, Vault};

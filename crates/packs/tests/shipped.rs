@@ -79,14 +79,17 @@ fn shipped_packs_define_these() {
           16 action: announcement ask echo error http inject_trigger local local_sudo noop pause remote remote_sudo sendmail uuid winrm_cmd winrm_ps_cmd
         default
         examples
-          4 action: disk_usage fan_out greet is_prime
+          6 action: disk_usage fan_out greet is_prime load word_count
+          2 trigger_type: load spooled
+          2 sensor: LoadSensor SpoolSensor
           6 rule: every_minute on_ansible_report on_puppet_report on_push on_terraform_report on_webhook
         linux
           1 trigger_type: file_watch.line
           19 action: check_loadavg check_processes cp diag_loadavg dig file_touch lsof lsof_pids mv netstat netstat_grep pkill rm rsync scp service traceroute vmstat wait_for_ssh
         packs
           1 config_schema: 
-          6 action: activate discard download install prepare uninstall
+          15 action: activate delete discard download get get_config install load prepare search setup_virtualenv show uninstall unload update_virtualenv
+          4 action_alias: pack_get pack_install pack_search pack_show
     "#]].assert_eq(&text);
 }
 

@@ -38,7 +38,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Start the server.
-    Serve(serve::Options),
+    Serve(Box<serve::Options>),
     /// See it work: servers that follow a file in a git repository.
     Demo(demo::Options),
     #[command(flatten)]
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     };
     let done = runtime.block_on(async {
         match cli.command {
-            Command::Serve(options) => serve::run(options).await,
+            Command::Serve(options) => serve::run(*options).await,
             Command::Demo(options) => demo::run(options).await,
             Command::Client(command) => {
                 Ok(squall_cli::run(command, cli.options, Cli::command()).await)

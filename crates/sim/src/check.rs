@@ -166,7 +166,7 @@ fn reported(event: &Arc<TriggerInstance>) -> Option<ExecutionId> {
 }
 
 fn is_watched(event: &TriggerInstance) -> bool {
-    event.payload.get("action_ref").and_then(Value::as_str) == Some(&*format!("sim.{WATCHED}"))
+    event.payload.get("action_ref").and_then(Value::as_str) == Some(WATCHED)
 }
 
 fn expected(event: &TriggerInstance) -> Vec<(&'static str, bool)> {

@@ -160,7 +160,7 @@ fn policies() -> impl Iterator<Item = Change> {
 fn rules() -> impl Iterator<Item = Change> {
     let watcher = format!(
         r#"{{"name":"watcher","pack":"sim","enabled":true,"trigger":{{"type":"{ACTION_TRIGGER}"}},
-            "criteria":{{"trigger.action_ref":{{"type":"equals","pattern":"sim.{WATCHED}"}}}},
+            "criteria":{{"trigger.action_ref":{{"type":"equals","pattern":"{WATCHED}"}}}},
             "action":{{"ref":"sim.quick"}}}}"#
     );
     let watcher = put(DocumentKind::Rule, WATCHER, parse(&watcher));

@@ -136,7 +136,10 @@ Examples:
     /// Seal secret items with a fresh key
     #[command(after_help = "\
 The key file gets a fresh key. The one of before stays beside it, as FILE.old, until the server
-starts the next time. Copy the key file to where backups of it are.")]
+starts the next time. Copy the key file to where backups of it are.
+
+Example:
+  squall key rotate")]
     Rotate,
     /// Remove an item
     #[command(after_help = "Example:\n  squall key delete shop.lock")]
@@ -406,7 +409,7 @@ mod tests {
             (r#"{"name": "a"}"#, "`a` has no `value`"),
             (
                 r#"{"name": "a", "value": [1]}"#,
-                "the value of `a` must be a text, not list; --convert keeps it as JSON",
+                "the value of `a` must be a text, not array; --convert keeps it as JSON",
             ),
             (
                 r#"{"name": "a", "value": "v", "scope": "all"}"#,

@@ -184,7 +184,8 @@ impl MemoryWitness {
 impl Witness for MemoryWitness {
     async fn spawned(&self, pid: u32, command: String) {
         assert!(pid > 0);
-        assert!(command.ends_with("__main__.py"), "{command}");
+        // The host of Python sensors, or a program that speaks the protocol by itself.
+        assert!(command.ends_with(".py"), "{command}");
         self.0.lock().push("spawned".to_owned());
     }
 
