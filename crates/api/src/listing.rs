@@ -35,10 +35,11 @@ pub(crate) fn listing(
         let Some(wanted) = params::list(params, name) else {
             continue;
         };
-        if name == "id" && wanted.len() > IDS_MAX {
+        // Empty ones count, too: the length of the text is what is bounded.
+        let named = params::text(params, name).map_or(0, |text| text.split(',').count());
+        if name == "id" && named > IDS_MAX {
             return Err(Error::bad(format!(
-                "Parameter \"id\" names {} ids; {IDS_MAX} are the most.",
-                wanted.len()
+                "Parameter \"id\" names {named} ids; {IDS_MAX} are the most."
             )));
         }
         items.retain(|item| wanted.contains(&&*text(item, name)));

@@ -129,7 +129,10 @@ async fn remove(
     Path(name): Path<String>,
 ) -> Result<StatusCode> {
     if *caller.user() == *name {
-        return Err(Error::bad("Nobody removes the account that is signed in."));
+        return Err(Error::new(
+            StatusCode::CONFLICT,
+            "Nobody removes the account that is signed in.",
+        ));
     }
     if !api.directory.remove_user(&name).await? {
         return Err(unknown(&name));
