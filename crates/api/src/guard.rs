@@ -144,6 +144,7 @@ fn check_query(declared: &[Parameter], request: &Request) -> Result<(), Error> {
     for parameter in declared {
         let name = parameter.name;
         match parameter.kind {
+            Kind::List if name == "id" => crate::params::few_ids(&params)?,
             Kind::Text | Kind::List => {}
             Kind::Integer => drop(crate::params::integer(&params, name)?),
             Kind::Boolean => drop(crate::params::truth(&params, name)?),

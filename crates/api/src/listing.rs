@@ -5,12 +5,9 @@ use std::cmp::Ordering;
 use squall_value::Value;
 
 use crate::caller::Caller;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::params::{self, Params};
 use crate::reply::List;
-
-/// How many ids a filter may name.
-const IDS_MAX: usize = 100;
 
 /// A filter: the query parameter, and the path of the member that it has to equal.
 pub(crate) type Filter = (&'static str, &'static [&'static str]);
@@ -35,13 +32,6 @@ pub(crate) fn listing(
         let Some(wanted) = params::list(params, name) else {
             continue;
         };
-        // Empty ones count, too: the length of the text is what is bounded.
-        let named = params::text(params, name).map_or(0, |text| text.split(',').count());
-        if name == "id" && named > IDS_MAX {
-            return Err(Error::bad(format!(
-                "Parameter \"id\" names {named} ids; {IDS_MAX} are the most."
-            )));
-        }
         items.retain(|item| wanted.contains(&&*text(item, name)));
     }
     for (name, path) in filters {

@@ -53,6 +53,8 @@ impl<S: Sync> FromRequestParts<S> for Params {
 
 /// How long a page may be at most.
 const PAGE_MAX: u64 = 100;
+/// How many ids a filter may name.
+const IDS_MAX: usize = 100;
 
 pub(crate) fn text<'a>(params: &'a Params, name: &str) -> Option<&'a str> {
     params
@@ -93,6 +95,18 @@ pub(crate) fn time(params: &Params, name: &str) -> Result<Option<jiff::Timestamp
 pub(crate) fn list<'a>(params: &'a Params, name: &str) -> Option<Vec<&'a str>> {
     let items = text(params, name)?.split(',').map(str::trim);
     Some(items.filter(|item| !item.is_empty()).collect())
+}
+
+/// Refuses a filter that names more ids than a client may ask for at once. Empty ones count, too:
+/// what is bounded is what has to be read.
+pub(crate) fn few_ids(params: &Params) -> Result<()> {
+    let named = text(params, "id").map_or(0, |text| text.split(',').count());
+    if named > IDS_MAX {
+        return Err(Error::bad(format!(
+            "Parameter \"id\" names {named} ids; {IDS_MAX} are the most."
+        )));
+    }
+    Ok(())
 }
 
 /// The part of the list that is asked for, and the limit to tell.
