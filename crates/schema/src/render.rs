@@ -12,6 +12,7 @@ use indexmap::map::Entry;
 use squall_expr::{Context, Expressions, Host, Kind, Undefined};
 use squall_value::{Dict, Str, Value, json, orjson, python};
 
+use crate::mask::Mask;
 use crate::parameter::{Parameters, has_marker};
 
 /// Name of the datastore in templates.
@@ -200,9 +201,19 @@ fn cast(
 }
 
 fn cast_by(parameter: &crate::Parameter, name: &Str, value: &Value) -> Result<Value, Error> {
-    parameter.cast(value).map_err(|source| Error::Cast {
-        parameter: name.clone(),
-        source,
+    parameter.cast(value).map_err(|source| {
+        let is_open = Mask::new(parameter.attributes()).is_open();
+        Error::Cast {
+            parameter: name.clone(),
+            // Python's text repeats the value, and whoever reads it need not be who sent it.
+            source: if is_open {
+                source
+            } else {
+                let message =
+                    format!("the value of the secret parameter '{name}' is not of its type");
+                squall_expr::Error::new("ParamException", Kind::Param, message)
+            },
+        }
     })
 }
 
