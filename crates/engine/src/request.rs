@@ -517,4 +517,20 @@ impl Engine {
     pub fn parameters(&self, execution: &Execution) -> Dict {
         self.vault.open(&execution.request.parameters)
     }
+
+    /// A workflow's result as it is kept and handed on: without the secrets that the workflow was
+    /// given, as runners do for what actions give.
+    pub(crate) fn without_secrets(&self, execution: &Execution, result: &Value) -> Value {
+        let catalog = self.catalog();
+        let action = catalog.action(execution.request.action.as_str());
+        let Some(mask) = action.map(|action| action.parameters.mask()) else {
+            return result.clone();
+        };
+        if mask.is_open() {
+            return result.clone();
+        }
+        let mut secrets = Vec::new();
+        mask.collect(&Value::from(self.parameters(execution)), &mut secrets);
+        squall_runners::mask_values(&secrets, result)
+    }
 }

@@ -105,6 +105,12 @@ fn sealed_text(value: &Value) -> Option<&str> {
     dict.get(SEALED)?.as_str()
 }
 
+/// Whether any of these parameters is sealed.
+pub(crate) fn is_sealed_within(parameters: &Value) -> bool {
+    let mut parameters = parameters.as_dict().into_iter().flat_map(Dict::iter);
+    parameters.any(|(_, value)| sealed_text(value).is_some())
+}
+
 /// The value with every sealed one in it replaced by the mask that clients see.
 #[must_use]
 pub fn mask_sealed(value: &Value) -> Value {

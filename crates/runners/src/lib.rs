@@ -27,7 +27,7 @@ mod winrm;
 
 pub use announcement::{ANNOUNCEMENT, announced};
 pub use host::{Host, Settings};
-pub use mask::{MASK, SECRET_BYTES_MIN};
+pub use mask::{MASK, SECRET_BYTES_MIN, mask_values};
 pub use output::TRUNCATED;
 pub use port::{
     CancelHandle, CancelSignal, DiscardOutput, Isolation, Job, Outcome, Output, OutputSink, Runner,

@@ -11,6 +11,12 @@ pub const MASK: &str = "********";
 /// Shorter values are not masked: they would turn ordinary words into stars.
 pub const SECRET_BYTES_MIN: usize = 6;
 
+/// `value` with every secret in its texts replaced; shares what does not change.
+#[must_use]
+pub fn mask_values(secrets: &[Str], value: &Value) -> Value {
+    Masker::new(secrets).value(value)
+}
+
 /// The secrets of one job. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Masker {

@@ -80,7 +80,7 @@ impl Engine {
         plan.push(Command::AppendPieces {
             execution: placed.execution.id(),
             at: 0,
-            pieces: vec![beginning(&mut loaded)],
+            pieces: vec![self.state_text(&placed.execution, &beginning(&mut loaded))],
         });
         self.carry_out(plan).await?;
         Ok(placed.execution)
@@ -134,7 +134,7 @@ fn requests(conductor: &Conductor, tasks: &[Str], reset: &[Str]) -> Vec<RerunReq
 
 /// The first piece of a workflow that goes on from another one's state. Actions that the old one
 /// left running are not the new one's.
-fn beginning(loaded: &mut Loaded) -> Str {
+fn beginning(loaded: &mut Loaded) -> Value {
     let left: Vec<ExecutionId> = loaded.children.active().map(|(id, _)| *id).collect();
     for id in left {
         loaded.children.apply(&Note::Ended(id));
@@ -142,5 +142,5 @@ fn beginning(loaded: &mut Loaded) -> Str {
     let own = [loaded.conductor.snapshot().to_value()];
     let notes = loaded.children.notes();
     let all = own.into_iter().chain(notes.iter().map(Note::to_value));
-    Str::from(all.collect::<Value>().to_json())
+    all.collect()
 }

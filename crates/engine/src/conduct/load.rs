@@ -171,6 +171,16 @@ impl Engine {
         context
     }
 
+    /// The state of a workflow as it is kept. That of one that was given secrets is sealed: its
+    /// variables and the results of its tasks hold them.
+    pub(super) fn state_text(&self, execution: &Execution, state: &Value) -> Str {
+        if crate::vault::is_sealed_within(&execution.request.parameters) {
+            Str::from(self.vault.seal_value(state).to_json())
+        } else {
+            Str::from(state.to_json())
+        }
+    }
+
     pub(super) fn restore(
         &self,
         execution: &Arc<Execution>,
@@ -185,7 +195,7 @@ impl Engine {
         for (number, text) in stored {
             let damaged =
                 |error| format!("piece {number} of the workflow's state is damaged: {error}");
-            let turn = json::read(text).map_err(damaged)?;
+            let turn = self.vault.open_value(&json::read(text).map_err(damaged)?);
             for value in turn.as_list().unwrap_or_default() {
                 match Note::from_value(value) {
                     Some(note) => children.apply(&note),

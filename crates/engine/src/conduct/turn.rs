@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use squall_model::{Event, Execution, ExecutionId, Lease, Outcome, Progress, State, Timestamp};
 use squall_store::{Command, CommitError, Refusal};
-use squall_value::{Str, Value, dict};
+use squall_value::{Value, dict};
 use squall_workflow::{Status, TaskEvent};
 
 use super::children::{Note, Place};
@@ -387,6 +387,7 @@ impl Engine {
             return None;
         }
         let result = self.workflow_result(loaded);
+        let result = self.without_secrets(&before, &result);
         // The output may have turned a success into a failure.
         let progress = align(before.progress.clone(), loaded.conductor.status(), now).revised();
         let execution = Arc::new(Execution {
@@ -453,7 +454,7 @@ impl Engine {
             let own = [loaded.conductor.snapshot().to_value()];
             let notes = loaded.children.notes();
             let all = own.into_iter().chain(notes.iter().map(Note::to_value));
-            let snapshot = Str::from(all.collect::<Value>().to_json());
+            let snapshot = self.state_text(&loaded.execution, &all.collect());
             turn.plan.push(Command::ReplacePieces {
                 execution,
                 at,
@@ -463,7 +464,7 @@ impl Engine {
         }
         let values = pieces.iter().map(squall_workflow::Piece::to_value);
         let values = values.chain(notes.iter().map(Note::to_value));
-        let text = Str::from(values.collect::<Value>().to_json());
+        let text = self.state_text(&loaded.execution, &values.collect());
         turn.plan.push(Command::AppendPieces {
             execution,
             at,
@@ -595,6 +596,7 @@ impl Engine {
             "output" => Value::Null,
             "errors" => squall_value::list![dict! { "message" => reason, "type" => "content" }],
         };
+        let result = self.without_secrets(execution, &result);
         let from = execution.progress.revision;
         let ended = Execution {
             request: Arc::clone(&execution.request),
