@@ -57,6 +57,11 @@ fn checked(
     if let Some(file) = known.and_then(|known| known.body.get("metadata_file")) {
         body.insert("metadata_file", file.clone());
     }
+    if kind == DocumentKind::Rule {
+        body = api
+            .engine
+            .sealed_rule(&body, known.map(|known| &known.body));
+    }
     if matches!(kind, DocumentKind::Action | DocumentKind::Rule) {
         body.insert(PUBLISHER, caller.user());
     }

@@ -81,10 +81,7 @@ const ENFORCEMENT_FILTERS: &[Parameter] = &[
 ];
 
 fn shown(api: &Api, instance: &TriggerInstance) -> Value {
-    squall_wire::trigger_instance(
-        instance,
-        view::payload(&api.engine.catalog(), instance, Secrets::Masked),
-    )
+    squall_wire::trigger_instance(instance, view::payload(api, instance, Secrets::Masked))
 }
 
 async fn trigger_instances(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
@@ -140,17 +137,20 @@ async fn emit_again(Extract(api): State, caller: Caller, Path(id): Path<String>)
         .await?
         .ok_or_else(|| Error::unknown(&id))?;
     caller.may(&Resource::trigger(instance.trigger.as_str()))?;
-    let mut payload = instance.payload.as_dict().cloned().unwrap_or_default();
-    payload.insert("__context", dict! { "original_id" => id.as_str() });
-    let payload = Value::from(payload);
-    let mut incoming = Incoming::new(instance.trigger.text(), payload.clone());
+    let again = |payload: Value| {
+        let mut payload = payload.as_dict().cloned().unwrap_or_default();
+        payload.insert("__context", dict! { "original_id" => id.as_str() });
+        Value::from(payload)
+    };
+    let payload = again(api.engine.payload(&instance));
+    let mut incoming = Incoming::new(instance.trigger.text(), payload);
     incoming.trace_tag.clone_from(&instance.trace_tag);
     // It was accepted once; a context beside its payload does not make it unfit.
     incoming.strict = false;
     api.engine.accept(incoming).await?;
     Ok(Json(dict! {
         "message" => format!("Trigger instance {id} succesfully re-sent."),
-        "payload" => payload,
+        "payload" => again(view::payload(&api, &instance, Secrets::Masked)),
     }))
 }
 

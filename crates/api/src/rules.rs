@@ -11,15 +11,15 @@ use squall_store::{DocumentFilter, Page};
 use squall_value::{Dict, Value, dict};
 
 use crate::caller::Caller;
-use crate::definitions::{document, documents};
+use crate::definitions::document;
 use crate::endpoint::{
     CHOICE, Endpoint, MEMBERS, PACK, PAGE, Parameter, SHOW_SECRETS, Shape, delete, get, post, put,
 };
 use crate::error::{Error, Result};
 use crate::listing::{BY_PACK, Filter, listing};
-use crate::params::Params;
+use crate::params::{self, Params, Secrets};
 use crate::reply::{Json, List, Sent};
-use crate::{Api, State, changes};
+use crate::{Api, State, changes, view};
 
 /// By what rules are chosen.
 const FILTERS: &[Filter] = &[
@@ -88,7 +88,24 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
-    documents(&api, DocumentKind::Rule, &params, &caller, None, FILTERS).await
+    let secrets = params::secrets(&params, &caller)?;
+    let rules = seen(&api, &caller).await?;
+    let items = rules.iter().map(|rule| shown(&api, rule, secrets));
+    listing(items.collect(), &params, &caller, None, FILTERS)
+}
+
+/// The rules that a caller may see.
+async fn seen(api: &Api, caller: &Caller) -> Result<Vec<Arc<Document>>> {
+    let (store, now) = (api.engine.store(), api.engine.env().now());
+    let (kind, filter) = (DocumentKind::Rule, DocumentFilter::default());
+    let found = store.documents(kind, &filter, Page::ALL, now).await?;
+    let seen = found.items.into_iter().filter(|rule| caller.sees(rule));
+    Ok(seen.collect())
+}
+
+/// A rule as it is shown.
+fn shown(api: &Api, rule: &Document, secrets: Secrets) -> Value {
+    squall_wire::definition(&view::rule(api, rule, secrets))
 }
 
 /// A rule beside what its trigger and its action say of themselves.
@@ -98,18 +115,15 @@ fn with_descriptions(api: &Api, rule: &Document) -> Value {
     let trigger = text(&["trigger", "type"]).and_then(|kind| catalog.trigger_type(kind));
     let action = text(&["action", "ref"]).and_then(|action| catalog.action(action));
     squall_wire::rule_view(
-        rule,
+        &view::rule(api, rule, Secrets::Masked),
         trigger.map(|kind| &*kind.document),
         action.map(|action| &*action.document),
     )
 }
 
 async fn views(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
-    let (store, now) = (api.engine.store(), api.engine.env().now());
-    let (kind, filter) = (DocumentKind::Rule, DocumentFilter::default());
-    let found = store.documents(kind, &filter, Page::ALL, now).await?;
-    let seen = found.items.iter().filter(|rule| caller.sees(rule));
-    let items = seen.map(|rule| with_descriptions(&api, rule));
+    let rules = seen(&api, &caller).await?;
+    let items = rules.iter().map(|rule| with_descriptions(&api, rule));
     listing(items.collect(), &params, &caller, None, FILTERS)
 }
 
@@ -123,10 +137,15 @@ async fn find(api: &Api, id: &str) -> Result<Arc<Document>> {
     document(api, DocumentKind::Rule, id).await
 }
 
-async fn one(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
+async fn one(
+    Extract(api): State,
+    caller: Caller,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json> {
     let rule = find(&api, &id).await?;
     caller.may_with(&rule)?;
-    Ok(Json(squall_wire::definition(&rule)))
+    Ok(Json(shown(&api, &rule, params::secrets(&params, &caller)?)))
 }
 
 async fn create(Extract(api): State, caller: Caller, sent: Sent) -> Result<Response> {
@@ -139,7 +158,7 @@ async fn create(Extract(api): State, caller: Caller, sent: Sent) -> Result<Respo
     let document = changes::make(&api, &caller, DocumentKind::Rule, &body).await?;
     Ok((
         StatusCode::CREATED,
-        Json(squall_wire::definition(&document)),
+        Json(shown(&api, &document, Secrets::Masked)),
     )
         .into_response())
 }
@@ -155,7 +174,7 @@ async fn update(
     let body = sent.object()?;
     check_trigger(&api, &body)?;
     let document = changes::replace(&api, &caller, DocumentKind::Rule, &known, &body).await?;
-    Ok(Json(squall_wire::definition(&document)))
+    Ok(Json(shown(&api, &document, Secrets::Masked)))
 }
 
 /// The trigger that a rule waits for must be one that can fire.

@@ -497,7 +497,7 @@ impl Feed {
         let Some(instance) = instance.filter(visible) else {
             return Ok(());
         };
-        let payload = view::payload(&self.api.engine.catalog(), &instance, Secrets::Masked);
+        let payload = view::payload(&self.api, &instance, Secrets::Masked);
         let data = squall_wire::trigger_instance(&instance, payload);
         self.put(&name, change.position, &data.to_json()).await
     }

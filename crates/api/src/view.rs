@@ -1,5 +1,6 @@
 //! What a caller sees of a record: secrets are masked, and what belongs to it is fetched with it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -238,9 +239,9 @@ impl Related {
             result_size: result.map(str::len),
             parameters,
             children: self.children.clone(),
-            rule: rule.map(|rule| &**rule),
+            rule: rule.map(|rule| self::rule(api, rule, self.secrets)),
             trigger_instance: instance
-                .map(|instance| (instance, payload(catalog, instance, self.secrets))),
+                .map(|instance| (instance, payload(api, instance, self.secrets))),
             trigger_type: kind.map(|kind| &*kind.document),
             parent: None,
             web_url: Some(api.url.clone()),
@@ -249,21 +250,54 @@ impl Related {
 }
 
 /// A payload with what its type calls secret masked.
-pub(crate) fn payload(catalog: &Catalog, instance: &TriggerInstance, secrets: Secrets) -> Value {
+pub(crate) fn payload(api: &Api, instance: &TriggerInstance, secrets: Secrets) -> Value {
     if secrets == Secrets::Shown {
-        return instance.payload.clone();
+        return api.engine.payload(instance);
     }
-    let trigger = instance.trigger.as_str();
-    let kind = catalog
-        .trigger(trigger)
-        .map_or(trigger, |trigger| trigger.kind.as_str());
-    let schema = catalog
-        .trigger_type(kind)
-        .and_then(|kind| kind.document.body.get("payload_schema"));
-    match schema {
-        Some(schema) => squall_schema::Mask::new(schema).apply(&instance.payload),
-        None => instance.payload.clone(),
+    match api.engine.catalog().type_of(&instance.trigger) {
+        Some(kind) if !kind.secrets.is_open() => {
+            kind.secrets.apply(&mask_sealed(&instance.payload))
+        }
+        _ => instance.payload.clone(),
     }
+}
+
+/// A rule with what its action calls secret masked in the parameters, or in clear.
+pub(crate) fn rule<'a>(api: &Api, rule: &'a Document, secrets: Secrets) -> Cow<'a, Document> {
+    let given = rule.body.get_path(&["action", "parameters"]);
+    let action = rule
+        .body
+        .get_path(&["action", "ref"])
+        .and_then(Value::as_str);
+    let catalog = api.engine.catalog();
+    let action = action.and_then(|action| catalog.action(action));
+    let (Some(given @ Value::Dict(_)), Some(action)) = (given, action) else {
+        return Cow::Borrowed(rule);
+    };
+    let mask = action.parameters.mask();
+    if mask.is_open() {
+        return Cow::Borrowed(rule);
+    }
+    let shown = match secrets {
+        Secrets::Masked => mask.apply(&mask_sealed(given)),
+        Secrets::Shown => api.engine.opened(given),
+    };
+    let mut rule = rule.clone();
+    rule.body = with_parameters(&rule.body, shown);
+    Cow::Owned(rule)
+}
+
+/// The body of a rule with other parameters of its action.
+pub(crate) fn with_parameters(rule: &Value, parameters: Value) -> Value {
+    let mut body = rule.as_dict().cloned().unwrap_or_default();
+    let mut action = body
+        .get("action")
+        .and_then(Value::as_dict)
+        .cloned()
+        .unwrap_or_default();
+    action.insert("parameters", parameters);
+    body.insert("action", Value::from(action));
+    Value::from(body)
 }
 
 /// The answer to an inquiry, with what its schema calls secret masked.

@@ -11,7 +11,7 @@ use squall_model::{ActionRef, Document, DocumentKind, RawId, TriggerRef};
 use squall_policy::{Policy, PolicyKind};
 use squall_rules::{CompiledRule, RuleDefinition, RuleIndex};
 use squall_runners::Registry;
-use squall_schema::{ActionParameters, ConfigSchema, Nullable, OutputSchema, Validator};
+use squall_schema::{ActionParameters, ConfigSchema, Mask, Nullable, OutputSchema, Validator};
 use squall_value::{Dict, Str, Value};
 
 use crate::inquiry::INQUIRER;
@@ -100,6 +100,8 @@ pub struct TriggerType {
     pub document: Arc<Document>,
     /// What its payloads must be; `None` accepts everything.
     pub payload: Option<Validator>,
+    /// What is secret in its payloads.
+    pub secrets: Mask,
     /// What its parameters must be.
     pub parameters: Option<Validator>,
 }
@@ -117,6 +119,11 @@ impl TriggerType {
         Ok(TriggerType {
             document: Arc::clone(document),
             payload,
+            secrets: document
+                .body
+                .get("payload_schema")
+                .map(Mask::new)
+                .unwrap_or_default(),
             parameters,
         })
     }
@@ -323,6 +330,13 @@ impl Catalog {
     #[must_use]
     pub fn trigger_type(&self, reference: &str) -> Option<&Arc<TriggerType>> {
         self.trigger_types.get(reference)
+    }
+
+    /// The type of a trigger that is a type itself or that was made of one.
+    #[must_use]
+    pub fn type_of(&self, trigger: &TriggerRef) -> Option<&Arc<TriggerType>> {
+        let made = self.trigger(trigger.as_str());
+        self.trigger_type(made.map_or(trigger.as_str(), |made| made.kind.as_str()))
     }
 
     /// The trigger of that reference: one that a rule waits for.

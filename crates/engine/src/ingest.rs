@@ -134,7 +134,7 @@ impl Engine {
             let command = self.position_command(source, place, now).await?;
             plan.push(command);
         }
-        let instance = TriggerInstance {
+        let mut instance = TriggerInstance {
             id,
             trigger,
             payload: incoming.payload,
@@ -144,6 +144,10 @@ impl Engine {
             source_execution: incoming.source_execution,
         };
         let matched = self.match_event(&catalog, &instance);
+        // Rules have seen the payload as it came; it is kept with its secrets sealed.
+        if let Some(sealed) = self.sealed_payload(&catalog, &instance) {
+            instance.payload = sealed;
+        }
         plan.push(Command::InsertTriggerInstance(Arc::new(instance)));
         self.enforce(matched, now, &mut plan);
         match self.carry_out(plan).await {
@@ -257,6 +261,22 @@ impl Engine {
             document: Arc::new(document),
             from,
         })
+    }
+
+    /// The payload with what its type calls secret sealed, if there is anything secret in it.
+    fn sealed_payload(&self, catalog: &Catalog, instance: &TriggerInstance) -> Option<Value> {
+        let secrets = &catalog.type_of(&instance.trigger)?.secrets;
+        let payload = instance.payload.as_dict()?;
+        (!secrets.is_open()).then(|| self.vault.seal(payload, secrets))
+    }
+
+    /// The payload of an event, secrets opened.
+    #[must_use]
+    pub fn payload(&self, instance: &TriggerInstance) -> Value {
+        match &instance.payload {
+            payload @ Value::Dict(_) => Value::from(self.vault.open(payload)),
+            other => other.clone(),
+        }
     }
 
     /// Whether the event can be accepted; the trigger it is for.

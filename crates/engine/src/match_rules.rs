@@ -78,7 +78,7 @@ impl Engine {
             .cloned()
             .unwrap_or_default();
         let mut ask = Ask::new(reference, self.settings.system_user.clone());
-        ask.parameters = given;
+        ask.parameters = self.vault.open(&Value::from(given));
         ask.variables = Dict::from_iter([("trigger", instance.payload.clone())]);
         ask.trace_tag = instance.trace_tag.clone();
         ask.context = self.rule_context(catalog, body, rule.as_str(), instance);
@@ -91,6 +91,49 @@ impl Engine {
             .prepare(catalog, &ask)
             .map_err(|error| error.to_string())?;
         Ok((ask, Arc::new(prepared)))
+    }
+
+    /// The parameters of a rule's action as they are kept: what the action calls secret is sealed.
+    /// A mask in the place of a secret, as clients that change a rule send back what they were
+    /// shown, stands for the secret of the rule as it was.
+    #[must_use]
+    pub fn sealed_rule(&self, rule: &Dict, before: Option<&Value>) -> Dict {
+        let parameters = |rule: Option<&Value>| {
+            let found = rule.and_then(|action| action.get("parameters"));
+            found.and_then(Value::as_dict).cloned()
+        };
+        let Some(action) = rule.get("action").and_then(Value::as_dict) else {
+            return rule.clone();
+        };
+        let reference = action.get("ref").and_then(Value::as_str);
+        let catalog = self.catalog();
+        let known = reference.and_then(|reference| catalog.action(reference));
+        let given = parameters(rule.get("action"));
+        let (Some(known), Some(mut given)) = (known, given) else {
+            return rule.clone();
+        };
+        let mask = known.parameters.mask();
+        if mask.is_open() {
+            return rule.clone();
+        }
+        let before = parameters(before.and_then(|rule| rule.get("action"))).unwrap_or_default();
+        for (name, value) in given.iter_mut() {
+            let is_masked = value.as_str() == Some(squall_schema::MASKED);
+            if let Some(kept) = before.get(name).filter(|_| is_masked) {
+                *value = self.vault.open_value(kept);
+            }
+        }
+        let mut action = action.clone();
+        action.insert("parameters", self.vault.seal(&given, mask));
+        let mut sealed = rule.clone();
+        sealed.insert("action", Value::from(action));
+        sealed
+    }
+
+    /// Parameters that were kept sealed, in clear.
+    #[must_use]
+    pub fn opened(&self, parameters: &Value) -> Value {
+        Value::from(self.vault.open(parameters))
     }
 
     fn rule_context(

@@ -1,5 +1,7 @@
 //! Executions, in the two shapes that StackStorm's clients read at once.
 
+use std::borrow::Cow;
+
 use squall_model::{Document, Execution, ExecutionId, Id, Origin, OutputChunk, TriggerInstance};
 use squall_value::{Dict, Value, dict};
 
@@ -22,7 +24,7 @@ pub struct ExecutionView<'a> {
     /// The executions directly below, for workflows.
     pub children: Vec<ExecutionId>,
     /// The rule behind it, while there is one.
-    pub rule: Option<&'a Document>,
+    pub rule: Option<Cow<'a, Document>>,
     /// The event behind it, with the payload that the caller may see.
     pub trigger_instance: Option<(&'a TriggerInstance, Value)>,
     /// The type of that event's trigger.
@@ -168,7 +170,7 @@ fn origin(execution: &Execution, view: &ExecutionView<'_>, body: &mut Dict) {
     let Origin::Rule(origin) = &execution.request.origin else {
         return;
     };
-    if let Some(rule) = view.rule {
+    if let Some(rule) = &view.rule {
         body.insert("rule", definition(rule));
     }
     if let Some((instance, payload)) = &view.trigger_instance {
