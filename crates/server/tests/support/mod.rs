@@ -2,9 +2,10 @@
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 
 use squall_value::{Value, json};
 use tempfile::TempDir;
@@ -12,6 +13,7 @@ use tempfile::TempDir;
 /// A running `squall serve`; dropping it ends it.
 pub struct Server {
     running: Running,
+    log: JoinHandle<()>,
     directory: TempDir,
     url: String,
     token: String,
@@ -29,6 +31,11 @@ pub struct Ran {
 impl Server {
     /// Starts a server that has these files below `packs/`, beside the packs that ship.
     pub fn start(files: &[(&str, &str)]) -> Server {
+        Server::start_with(files, &[])
+    }
+
+    /// As [`Server::start`], with more options.
+    pub fn start_with(files: &[(&str, &str)], options: &[&str]) -> Server {
         let directory = tempfile::tempdir().unwrap();
         let packs = directory.path().join("packs");
         std::fs::create_dir(&packs).unwrap();
@@ -37,11 +44,11 @@ impl Server {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
-        Server::on(directory)
+        Server::on(directory, options)
     }
 
     /// Starts a server in a directory that has been used before, or that was prepared.
-    fn on(directory: TempDir) -> Server {
+    fn on(directory: TempDir, options: &[&str]) -> Server {
         let data = directory.path().join("data");
         let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
         command
@@ -56,6 +63,7 @@ impl Server {
             .arg(&data)
             .arg("--packs")
             .arg(directory.path().join("packs"))
+            .args(options)
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -68,10 +76,16 @@ impl Server {
             })
             .expect("the server starts");
         // What it prints later must not stop it.
-        std::thread::spawn(move || lines.for_each(drop));
+        let mut log = std::fs::File::create(directory.path().join("log")).unwrap();
+        let log = std::thread::spawn(move || {
+            for line in lines {
+                writeln!(log, "{}", line.unwrap()).unwrap();
+            }
+        });
         let _ = rustls::crypto::ring::default_provider().install_default();
         Server {
             running: Running(child),
+            log,
             url,
             token: std::fs::read_to_string(data.join("local-token")).unwrap(),
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
@@ -81,14 +95,18 @@ impl Server {
 
     /// Stops the server and starts it again on the same data.
     pub fn restarted(self) -> Server {
-        let Server {
-            running, directory, ..
-        } = self;
-        drop(running);
-        Server::on(directory)
+        Server::on(self.stopped(), &[])
     }
 
-    /// The directory of the test, which holds `data` and `packs`.
+    /// Stops the server and gives its directory, in which `log` is whole now.
+    pub fn stopped(self) -> TempDir {
+        drop(self.running);
+        self.log.join().unwrap();
+        self.directory
+    }
+
+    /// The directory of the test, which holds `data`, `packs` and `log`: what was logged since the
+    /// server was ready.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -110,6 +128,40 @@ impl Server {
         let status = answer.status().as_u16();
         let text = answer.text().await.unwrap();
         (status, json::read(&text).unwrap_or(Value::from(text)))
+    }
+
+    /// Asks for any path of the server, with one header in place of the test's own credential, and
+    /// gives the text of the answer.
+    pub async fn with_header(
+        &self,
+        (method, path): (&str, &str),
+        (name, value): (&str, &str),
+        body: &str,
+    ) -> (u16, String) {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = self.client.request(method, format!("{}{path}", self.url));
+        let request = request.header("Content-Type", "application/json");
+        let request = request.header(name, value).body(body.to_owned());
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// Signs in by a password: the status, the answer, and the header that was sent.
+    pub async fn sign_in(&self, user: &str, password: &str) -> (u16, Value, String) {
+        let request = self.client.post(format!("{}/auth/v1/tokens", self.url));
+        let request = request.basic_auth(user, Some(password)).build().unwrap();
+        let header = request.headers()["authorization"].to_str().unwrap();
+        let header = header.strip_prefix("Basic ").unwrap().to_owned();
+        let answer = self.client.execute(request).await.unwrap();
+        let status = answer.status().as_u16();
+        let answer = json::read(&answer.text().await.unwrap()).unwrap();
+        (status, answer, header)
+    }
+
+    /// Asks for any path of the server, and gives the text of the answer.
+    pub async fn text(&self, path: &str) -> String {
+        let answer = self.request("GET", path).send().await.unwrap();
+        answer.text().await.unwrap()
     }
 
     /// Asks for what must succeed.
