@@ -72,13 +72,85 @@ pub(crate) fn fuzz(root: &Path, examples: u32) -> Result<bool> {
     Ok(schemathesis(root, examples, &[])?.failed == 0)
 }
 
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+enum Asker {
+    /// Whoever may do everything.
+    Admin,
+    /// A user with [`VISITOR`]'s rights, for whom most requests are refused.
+    Visitor,
+}
+
+/// A role that may list, look at the pack `core`, and run one action.
+const VISITOR: (&str, &str) = (
+    "roles/visitor.yaml",
+    "name: visitor
+permission_grants:
+- permission_types: [action_list, rule_list, execution_list, pack_list, inquiry_list, stream_view]
+- resource_uid: pack:core
+  permission_types: [pack_view, action_view, rule_view, sensor_type_view]
+- resource_uid: action:core:noop
+  permission_types: [action_execute]
+",
+);
+
+/// Who has it.
+const ASSIGNMENT: (&str, &str) = (
+    "assignments/visitor.yaml",
+    "username: visitor\nroles: [visitor]\n",
+);
+
+/// `visitor:visitor` as HTTP basic credentials.
+const BASIC: (&str, &str) = ("Authorization", "Basic dmlzaXRvcjp2aXNpdG9y");
+
 fn schemathesis(root: &Path, examples: u32, arguments: &[&str]) -> Result<command::Counts> {
+    let admin = ask_everything(root, examples, arguments, Asker::Admin)?;
+    Ok(admin + ask_everything(root, examples, arguments, Asker::Visitor)?)
+}
+
+/// A token of the visitor, who is made for it.
+fn visitor_token(server: &Server) -> Result<String> {
+    let visitor = serde_json::json!({ "name": "visitor", "password": "visitor" });
+    let mut client = server.client();
+    let made = client.post("/api/v1/users", &[], &visitor)?;
+    if !made.is_success() {
+        bail!("the user of the tests cannot be made: {}", made.json()?);
+    }
+    let given = client.post("/auth/v1/tokens", &[BASIC], &serde_json::json!({}))?;
+    let given = given.json()?;
+    if given["user"] != "visitor" {
+        bail!("the token is not the visitor's: {given}");
+    }
+    let token = given["token"].as_str();
+    token
+        .map(str::to_owned)
+        .context("the visitor gets no token")
+}
+
+fn ask_everything(
+    root: &Path,
+    examples: u32,
+    arguments: &[&str],
+    asker: Asker,
+) -> Result<command::Counts> {
     let programs = python::install(root, SCHEMATHESIS)?;
     let place = tempfile::Builder::new()
         .prefix("squall-openapi-")
         .tempdir()?;
-    let (mut server, _) = start(root, place.path(), &[])?;
+    let roles = place.path().join("rbac");
+    for (file, text) in [VISITOR, ASSIGNMENT] {
+        let file = roles.join(file);
+        std::fs::create_dir_all(file.parent().context("a role has a directory")?)?;
+        std::fs::write(file, text)?;
+    }
+    let roles = roles.to_string_lossy();
+    let (mut server, _) = start(root, place.path(), &["--rbac", "--rbac-dir", &roles])?;
     let (address, token) = server.address_and_token();
+    let token = match asker {
+        Asker::Admin => token,
+        Asker::Visitor => visitor_token(&server)?,
+    };
+    println!("openapi: as {asker:?}");
     let mut command = Command::new(programs.join("st"));
     command
         .current_dir(place.path())
