@@ -220,7 +220,7 @@ impl Writer {
         if self.overlay.len() > FACTS_MAX {
             self.overlay = Overlay::new();
         } else {
-            self.overlay.retain(|key| {
+            self.overlay.forget(|key| {
                 matches!(
                     key,
                     Key::Execution(_)

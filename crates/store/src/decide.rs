@@ -154,6 +154,8 @@ fn enforcement_of(enforcement: &Enforcement) -> Key {
 #[derive(Debug, Default)]
 pub struct Overlay {
     known: HashMap<Key, Fact>,
+    /// The keys that came since facts were forgotten last: only they are looked at next time.
+    entered: Vec<Key>,
     /// What the transaction under decision replaced, so that its refusal can be undone.
     undo: Vec<(Key, Option<Fact>)>,
 }
@@ -167,7 +169,15 @@ impl Overlay {
 
     /// Enters a fact that was read ahead.
     pub fn enter(&mut self, key: Key, fact: Fact) {
-        self.known.insert(key, fact);
+        self.replace(key, fact);
+    }
+
+    fn replace(&mut self, key: Key, fact: Fact) -> Option<Fact> {
+        let former = self.known.insert(key.clone(), fact);
+        if former.is_none() {
+            self.entered.push(key);
+        }
+        former
     }
 
     /// How many facts it holds.
@@ -182,9 +192,14 @@ impl Overlay {
         self.known.is_empty()
     }
 
-    /// Forgets all facts that `keep` does not want kept.
-    pub fn retain(&mut self, mut keep: impl FnMut(&Key) -> bool) {
-        self.known.retain(|key, _| keep(key));
+    /// Forgets those of the facts entered since the last call that `keep` does not want kept. What
+    /// was kept once stays: a batch costs what it brought, however much is known.
+    pub fn forget(&mut self, mut keep: impl FnMut(&Key) -> bool) {
+        for key in self.entered.drain(..) {
+            if !keep(&key) {
+                self.known.remove(&key);
+            }
+        }
     }
 
     /// Decides a transaction on top of those that were accepted before.
@@ -266,12 +281,12 @@ impl Decision<'_> {
             return Ok(fact.clone());
         }
         let fact = self.facts.look_up(key)?;
-        self.overlay.known.insert(key.clone(), fact.clone());
+        self.overlay.enter(key.clone(), fact.clone());
         Ok(fact)
     }
 
     fn set(&mut self, key: Key, fact: Fact) {
-        let former = self.overlay.known.insert(key.clone(), fact);
+        let former = self.overlay.replace(key.clone(), fact);
         self.overlay.undo.push((key, former));
     }
 
