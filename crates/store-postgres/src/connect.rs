@@ -11,7 +11,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Row, Statement};
 
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration {
         number: 1,
         name: "initial",
@@ -21,6 +21,11 @@ const MIGRATIONS: [Migration; 2] = [
         number: 2,
         name: "lists",
         sql: include_str!("schema/0002_lists.sql"),
+    },
+    Migration {
+        number: 3,
+        name: "runner",
+        sql: include_str!("schema/0003_runner.sql"),
     },
 ];
 

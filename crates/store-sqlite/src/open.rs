@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use squall_store::Error;
 use squall_store::migrate::{self, Migration};
 
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration {
         number: 1,
         name: "initial",
@@ -17,6 +17,11 @@ const MIGRATIONS: [Migration; 2] = [
         number: 2,
         name: "lists",
         sql: include_str!("schema/0002_lists.sql"),
+    },
+    Migration {
+        number: 3,
+        name: "runner",
+        sql: include_str!("schema/0003_runner.sql"),
     },
 ];
 

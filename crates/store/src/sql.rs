@@ -356,6 +356,8 @@ pub enum ExecutionIndex {
     Ended,
     /// By rule.
     Rule,
+    /// By runner.
+    Runner,
 }
 
 impl ExecutionIndex {
@@ -368,6 +370,7 @@ impl ExecutionIndex {
             ExecutionIndex::User => "execution_user",
             ExecutionIndex::Ended => "execution_ended",
             ExecutionIndex::Rule => "execution_rule",
+            ExecutionIndex::Runner => "execution_runner",
         }
     }
 
@@ -378,7 +381,8 @@ impl ExecutionIndex {
         let status = filter.statuses.is_empty() || self == ExecutionIndex::Ended;
         let rule =
             filter.rules.is_empty() || matches!(self, ExecutionIndex::Ended | ExecutionIndex::Rule);
-        let runner = filter.runner.is_none() || self == ExecutionIndex::Requested;
+        let runner = filter.runner.is_none()
+            || matches!(self, ExecutionIndex::Requested | ExecutionIndex::Runner);
         let parent = filter.parent != ParentFilter::Top || self != ExecutionIndex::Rule;
         status && rule && runner && parent
     }
@@ -405,6 +409,7 @@ pub fn execution_indexes(filter: &ExecutionFilter) -> Vec<ExecutionIndex> {
     offer(ExecutionIndex::User, filter.user.is_some());
     offer(ExecutionIndex::Ended, is_ended);
     offer(ExecutionIndex::Rule, filter.rules.len() == 1);
+    offer(ExecutionIndex::Runner, filter.runner.is_some());
     if indexes.is_empty() {
         indexes.push(ExecutionIndex::Requested);
     }
@@ -434,6 +439,7 @@ pub fn execution_share(
         ExecutionIndex::Rule => {
             conditions.text("rule = ", filter.rules.first().map(|rule| rule.as_str()));
         }
+        ExecutionIndex::Runner => conditions.text("runner = ", filter.runner.as_deref()),
     }
     conditions
 }
