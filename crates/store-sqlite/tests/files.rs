@@ -82,7 +82,7 @@ async fn newer_and_changed_schemas_are_refused() {
     );
     check_unusable(
         &path,
-        "its schema has version 3, and this program knows versions up to 2: start the newer \
+        "its schema has version 4, and this program knows versions up to 3: start the newer \
          program, or restore a backup",
     );
     meddle(
