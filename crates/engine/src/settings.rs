@@ -29,7 +29,8 @@ pub struct Settings {
     pub all_internal_triggers: bool,
     /// Whose variables a workflow's join sees where its branches disagree.
     pub joins: Joins,
-    /// After how many pieces of state a workflow's are replaced by one snapshot.
+    /// After how many pieces of state a workflow's are replaced by one snapshot, if they have as
+    /// many bytes as the last.
     pub pieces_max: u64,
     /// What is kept for how long.
     pub retention: Retention,

@@ -36,8 +36,8 @@ pub(super) struct Loaded {
     pub(super) children: Children,
     /// The number of the next piece.
     pub(super) next_piece: u64,
-    /// How many pieces there are since the last snapshot.
-    pub(super) pieces: u64,
+    /// What the store has of this state.
+    pub(super) stored: Stored,
     /// The workflows above this one, the nearest first.
     pub(super) ancestors: Vec<ExecutionId>,
     /// Who published the definition, unless it came from files.
@@ -46,6 +46,50 @@ pub(super) struct Loaded {
     pub(super) ended: bool,
     /// The status that the workflow above was last told.
     pub(super) told: Option<squall_model::Status>,
+}
+
+/// How much the store has of a workflow's state: a snapshot, and the pieces since.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stored {
+    /// How many pieces there are, the snapshot counted.
+    pieces: u64,
+    /// The bytes of the snapshot, or of the first piece.
+    snapshot: usize,
+    /// The bytes of what came behind it.
+    appended: usize,
+}
+
+impl Stored {
+    /// What was read, by the bytes of each piece in order.
+    pub(super) fn of(sizes: impl IntoIterator<Item = usize>) -> Stored {
+        let mut stored = Stored::default();
+        for size in sizes {
+            stored.append(size);
+        }
+        stored
+    }
+
+    /// One more piece.
+    pub(super) fn append(&mut self, bytes: usize) {
+        if self.pieces == 0 {
+            self.snapshot = bytes;
+        } else {
+            self.appended += bytes;
+        }
+        self.pieces += 1;
+    }
+
+    /// A snapshot in the place of all.
+    pub(super) fn replace(&mut self, bytes: usize) {
+        *self = Stored::of([bytes]);
+    }
+
+    /// Whether the next piece should be a snapshot instead: there are `pieces_max` pieces, and as
+    /// many bytes behind the last snapshot as it has itself. The second keeps the cost of a long
+    /// workflow linear: its state is written whole only when it has doubled.
+    pub(super) fn is_due(self, pieces_max: u64) -> bool {
+        self.pieces >= pieces_max && self.appended >= self.snapshot
+    }
 }
 
 impl fmt::Debug for Live {
@@ -68,7 +112,7 @@ impl Loaded {
             conductor,
             children,
             next_piece,
-            pieces: 0,
+            stored: Stored::default(),
             ancestors: Vec::new(),
             publisher: None,
             ended: false,
@@ -147,5 +191,47 @@ impl Live {
             Inbound::Ended(end) => end.execution.id() == child,
             _ => false,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Stored;
+
+    /// Writes a state that grows by `piece` bytes a turn; what the snapshots took in all, and the
+    /// most pieces there ever were.
+    fn written(turns: usize, piece: usize, pieces_max: u64) -> (usize, u64) {
+        let (mut stored, mut snapshots, mut most) = (Stored::default(), 0, 0);
+        for turn in 1..=turns {
+            if stored.is_due(pieces_max) {
+                stored.replace(turn * piece);
+                snapshots += turn * piece;
+            } else {
+                stored.append(piece);
+            }
+            most = most.max(stored.pieces);
+        }
+        (snapshots, most)
+    }
+
+    #[test]
+    fn snapshots_of_a_growing_state_take_as_much_as_its_pieces() {
+        for turns in [1_000, 10_000, 100_000] {
+            let (snapshots, _) = written(turns, 300, 100);
+            assert!(snapshots <= 2 * turns * 300, "{turns}: {snapshots}");
+        }
+    }
+
+    #[test]
+    fn a_state_that_does_not_grow_is_replaced_every_so_many_pieces() {
+        let mut stored = Stored::of([500; 100]);
+        assert!(stored.is_due(100));
+        stored.replace(400);
+        assert!(!stored.is_due(100));
+        for _ in 0..99 {
+            assert!(!stored.is_due(100));
+            stored.append(500);
+        }
+        assert!(stored.is_due(100));
     }
 }

@@ -9,7 +9,7 @@ use squall_workflow::definition::Language;
 use squall_workflow::{Conductor, Definition};
 
 use super::children::{Children, Note};
-use super::live::Loaded;
+use super::live::{Loaded, Stored};
 use super::{ChildEnd, Inbound, Live, world::Datastore};
 use crate::Engine;
 use crate::catalog::Action;
@@ -207,7 +207,7 @@ impl Engine {
             Conductor::restore_values(definition, &pieces).map_err(|error| error.to_string())?;
         let next = stored.last().map_or(0, |(number, _)| number + 1);
         let mut loaded = Loaded::new(Arc::clone(execution), conductor, children, next);
-        loaded.pieces = stored.len() as u64;
+        loaded.stored = Stored::of(stored.iter().map(|(_, text)| text.len()));
         Ok(loaded)
     }
 

@@ -448,13 +448,12 @@ impl Engine {
         let execution = loaded.execution.id();
         let at = loaded.next_piece;
         loaded.next_piece += 1;
-        loaded.pieces += 1;
-        if loaded.pieces > self.settings.pieces_max {
-            loaded.pieces = 1;
+        if loaded.stored.is_due(self.settings.pieces_max) {
             let own = [loaded.conductor.snapshot().to_value()];
             let notes = loaded.children.notes();
             let all = own.into_iter().chain(notes.iter().map(Note::to_value));
             let snapshot = self.state_text(&loaded.execution, &all.collect());
+            loaded.stored.replace(snapshot.len());
             turn.plan.push(Command::ReplacePieces {
                 execution,
                 at,
@@ -465,6 +464,7 @@ impl Engine {
         let values = pieces.iter().map(squall_workflow::Piece::to_value);
         let values = values.chain(notes.iter().map(Note::to_value));
         let text = self.state_text(&loaded.execution, &values.collect());
+        loaded.stored.append(text.len());
         turn.plan.push(Command::AppendPieces {
             execution,
             at,
