@@ -1,10 +1,8 @@
 //! The gates of concurrency policies: who holds which.
 
-use std::collections::{BTreeMap, HashMap};
-
 use parking_lot::Mutex;
 use squall_model::ExecutionId;
-use squall_policy::{Admission, Concurrency, Gate, Policy};
+use squall_policy::{Admission, Concurrency, Policy};
 use squall_value::{Dict, Str, Value, json};
 
 /// The place of an execution that waits.
@@ -19,16 +17,10 @@ pub struct QueuePlace {
     pub running: usize,
 }
 
-/// All gates of this server.
+/// All gates of this server: the pure ones behind a lock.
 #[derive(Debug, Default)]
 pub(crate) struct Gates {
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    gates: HashMap<Str, (Gate, usize)>,
-    held: BTreeMap<ExecutionId, Vec<Str>>,
+    state: Mutex<squall_policy::Gates>,
 }
 
 /// The name of the gate that an execution with these parameters has to pass.
@@ -45,81 +37,47 @@ pub(crate) fn key(policy: &Policy, limit: &Concurrency, parameters: &Dict) -> St
 }
 
 impl Gates {
-    /// `id` wants to pass the gate `key`.
-    pub(crate) fn ask(&self, key: &Str, id: ExecutionId, limit: &Concurrency) -> Admission {
-        let mut state = self.state.lock();
-        let (gate, threshold) = state.gates.entry(key.clone()).or_default();
-        *threshold = limit.threshold;
-        // After the limit was raised; whoever passes now finds out when it asks again.
-        gate.open(limit.threshold);
-        let admission = gate.ask(id, limit.threshold);
-        let held = state.held.entry(id).or_default();
-        if !held.contains(key) {
-            held.push(key.clone());
-        }
-        admission
-    }
-
-    /// Whether one of these has passed the gate and not ended.
-    pub(crate) fn is_passed_by_any(&self, key: &Str, ids: &[ExecutionId]) -> bool {
-        if ids.is_empty() {
-            return false;
-        }
-        let state = self.state.lock();
-        let gate = state.gates.get(key).map(|(gate, _)| gate);
-        gate.is_some_and(|gate| ids.iter().any(|id| gate.has_passed(*id)))
+    /// `id`, below the executions `above`, wants to pass the gate `key`.
+    pub(crate) fn ask(
+        &self,
+        key: &Str,
+        id: ExecutionId,
+        above: &[ExecutionId],
+        limit: &Concurrency,
+    ) -> Admission {
+        self.state.lock().ask(key, id, above, limit)
     }
 
     /// Enters one that passed the gate before this server started.
     pub(crate) fn restore(&self, key: &Str, id: ExecutionId, limit: &Concurrency) {
-        let mut state = self.state.lock();
-        let (gate, threshold) = state.gates.entry(key.clone()).or_default();
-        *threshold = limit.threshold;
-        gate.restore(id);
-        let held = state.held.entry(id).or_default();
-        if !held.contains(key) {
-            held.push(key.clone());
-        }
+        self.state.lock().restore(key, id, limit);
     }
 
     /// Where an execution waits: the gates that it has not passed, with its place at each.
     pub(crate) fn places(&self, id: ExecutionId) -> Vec<QueuePlace> {
         let state = self.state.lock();
-        let keys = state.held.get(&id).into_iter().flatten();
-        let place = |key: &Str| {
-            let (gate, _) = state.gates.get(key)?;
+        let place = |(key, gate): (&Str, &squall_policy::Gate)| {
             Some(QueuePlace {
                 gate: key.clone(),
                 place: gate.place(id)?,
-                running: gate.running_count(),
+                running: gate.running().len(),
             })
         };
-        keys.filter_map(place).collect()
+        state.waits(id).filter_map(place).collect()
     }
 
     /// Whoever holds a gate or waits at one.
     pub(crate) fn holders(&self) -> Vec<ExecutionId> {
-        self.state.lock().held.keys().copied().collect()
+        self.state.lock().parties().collect()
     }
 
     /// How many hold a gate or wait at one.
     pub(crate) fn held(&self) -> usize {
-        self.state.lock().held.len()
+        self.state.lock().parties().len()
     }
 
     /// `id` gives up all that it holds or waits for; returns who may try again now.
     pub(crate) fn leave(&self, id: ExecutionId) -> Vec<ExecutionId> {
-        let mut state = self.state.lock();
-        let mut admitted = Vec::new();
-        for key in state.held.remove(&id).unwrap_or_default() {
-            let Some((gate, threshold)) = state.gates.get_mut(&key) else {
-                continue;
-            };
-            admitted.extend(gate.leave(id, *threshold));
-            if gate.is_idle() {
-                state.gates.remove(&key);
-            }
-        }
-        admitted
+        self.state.lock().leave(id)
     }
 }

@@ -423,12 +423,8 @@ impl Engine {
                 continue;
             };
             let key = crate::gates::key(policy, limit, &prepared.live);
-            // A workflow that waits for what is below it can't hold it back: it has passed for
-            // both.
-            if self.gates.is_passed_by_any(&key, &prepared.ancestors) {
-                continue;
-            }
-            match self.gates.ask(&key, request.id, limit) {
+            let above = &prepared.ancestors;
+            match self.gates.ask(&key, request.id, above, limit) {
                 squall_policy::Admission::Admitted => {}
                 squall_policy::Admission::Waiting(_) if limit.excess == Excess::Delay => {
                     return Verdict::Wait;

@@ -1,6 +1,6 @@
 //! A gate lets a limited number through and keeps the others in the order in which they came.
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use squall_model::ExecutionId;
 
@@ -57,6 +57,12 @@ impl Gate {
         self.running.insert(id);
     }
 
+    /// Lets one through beyond the limit, wherever it waits.
+    pub fn force(&mut self, id: ExecutionId) {
+        self.waiting.retain(|waiting| *waiting != id);
+        self.running.insert(id);
+    }
+
     /// `id` has ended, or no longer wants to pass. Returns those that may run now, in order.
     pub fn leave(&mut self, id: ExecutionId, limit: usize) -> Vec<ExecutionId> {
         if !self.running.remove(&id) {
@@ -87,22 +93,20 @@ impl Gate {
             .map(|index| index + 1)
     }
 
-    /// Those that run, by id.
-    #[must_use]
-    pub fn running(&self) -> BTreeSet<ExecutionId> {
-        self.running.iter().copied().collect()
+    /// Those that run, in no order.
+    pub fn running(&self) -> impl ExactSizeIterator<Item = ExecutionId> {
+        self.running.iter().copied()
+    }
+
+    /// Those that wait, in their order.
+    pub fn waiting(&self) -> impl ExactSizeIterator<Item = ExecutionId> {
+        self.waiting.iter().copied()
     }
 
     /// Whether it runs.
     #[must_use]
     pub fn has_passed(&self, id: ExecutionId) -> bool {
         self.running.contains(&id)
-    }
-
-    /// How many run.
-    #[must_use]
-    pub fn running_count(&self) -> usize {
-        self.running.len()
     }
 
     /// Whether nobody runs and nobody waits, so that the gate can be forgotten.
