@@ -24,6 +24,10 @@ pub(crate) const DIALECT: Dialect = Dialect {
 /// than to walk all in their order.
 const SPARSE_MAX: u64 = 5_000;
 
+/// The same for executions of several rules, which an index finds but not in their order: each is an
+/// entry of that index.
+const SPARSE_RULES_MAX: u64 = 50_000;
+
 /// How many times as long it takes to look at a row as at an entry of an index.
 const ROW_COST: u64 = 10;
 
@@ -215,8 +219,12 @@ pub(crate) fn executions(
         .map_err(|error| describe(&error))?;
     let mut index = execution_index(&transaction, filter)?;
     let total = execution_total(&transaction, filter, index)?;
-    if index == Some(ExecutionIndex::Requested) && total <= SPARSE_MAX {
-        index = None;
+    if index == Some(ExecutionIndex::Requested) {
+        if filter.rules.len() > 1 && total <= SPARSE_RULES_MAX {
+            index = Some(ExecutionIndex::Rule);
+        } else if total <= SPARSE_MAX {
+            index = None;
+        }
     }
     let order = match filter.order {
         ExecutionOrder::NewestFirst => "requested DESC, id DESC",
@@ -235,6 +243,11 @@ fn execution_total(
         return sum(connection, "execution_tally", tally);
     }
     let count = |filter: &ExecutionFilter, index| {
+        // No order is asked for, so several rules are counted where each lies together.
+        let index = match index {
+            Some(ExecutionIndex::Requested) if filter.rules.len() > 1 => Some(ExecutionIndex::Rule),
+            index => index,
+        };
         let select = format!("SELECT count(*) FROM execution{}", hint(index));
         number(connection, &select, sql::executions(DIALECT, filter))
     };

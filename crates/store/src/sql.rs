@@ -379,12 +379,14 @@ impl ExecutionIndex {
     #[must_use]
     pub fn covers(self, filter: &ExecutionFilter) -> bool {
         let status = filter.statuses.is_empty() || self == ExecutionIndex::Ended;
-        let rule =
-            filter.rules.is_empty() || matches!(self, ExecutionIndex::Ended | ExecutionIndex::Rule);
+        let rule = filter.rules.is_empty()
+            || matches!(
+                self,
+                ExecutionIndex::Requested | ExecutionIndex::Ended | ExecutionIndex::Rule
+            );
         let runner = filter.runner.is_none()
             || matches!(self, ExecutionIndex::Requested | ExecutionIndex::Runner);
-        let parent = filter.parent != ParentFilter::Top || self != ExecutionIndex::Rule;
-        status && rule && runner && parent
+        status && rule && runner
     }
 }
 

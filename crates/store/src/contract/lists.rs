@@ -221,12 +221,29 @@ fn filters_by_place(all: &[Arc<Execution>]) -> Vec<ExecutionFilter> {
     ]
 }
 
+fn several_rules() -> Vec<RuleRef> {
+    let rules = ["acme.r0", "acme.r1", "acme.r2", "acme.unknown"];
+    let rules = rules.map(|rule| RuleRef::parse(rule).expect("valid"));
+    rules.to_vec()
+}
+
 /// By where it came from, and when.
 fn filters_by_origin_and_time() -> Vec<ExecutionFilter> {
     let none = ExecutionFilter::default;
     vec![
         ExecutionFilter {
             rules: vec![RuleRef::parse("acme.r1").expect("valid")],
+            ..none()
+        },
+        ExecutionFilter {
+            rules: several_rules(),
+            ..none()
+        },
+        ExecutionFilter {
+            rules: several_rules(),
+            parent: ParentFilter::Top,
+            statuses: vec![Status::Succeeded],
+            order: ExecutionOrder::OldestFirst,
             ..none()
         },
         ExecutionFilter {
