@@ -188,21 +188,19 @@ fn path_parameter((name, takes_slashes): (&str, bool)) -> Value {
 
 fn query_parameter(parameter: &Parameter) -> Value {
     let schema = match (parameter.name, parameter.kind) {
-        ("limit", _) => {
-            dict! { "type" => "integer", "minimum" => -1, "not" => dict! { "const" => 0 } }
+        ("limit", _) => or_empty(dict! {
+            "type" => "integer", "minimum" => -1, "maximum" => i64::MAX,
+            "not" => dict! { "const" => 0 },
+        }),
+        ("offset", _) => {
+            or_empty(dict! { "type" => "integer", "minimum" => 0, "maximum" => i32::MAX })
         }
-        ("offset", _) => dict! { "type" => "integer", "minimum" => 0, "maximum" => i32::MAX },
         (_, Kind::Text) => dict! { "type" => "string" },
-        (_, Kind::Integer) => {
-            dict! { "type" => "integer", "minimum" => i64::MIN, "maximum" => i64::MAX }
-        }
+        (_, Kind::Integer) => or_empty(dict! {
+            "type" => "integer", "minimum" => i64::MIN, "maximum" => i64::MAX,
+        }),
         (_, Kind::Boolean) => dict! { "type" => "boolean" },
-        // An empty value counts as none.
-        (_, Kind::Time) => {
-            let time = dict! { "type" => "string", "format" => "date-time" };
-            let none = dict! { "type" => "string", "maxLength" => 0 };
-            dict! { "anyOf" => vec![time, none] }
-        }
+        (_, Kind::Time) => or_empty(dict! { "type" => "string", "format" => "date-time" }),
         (name, Kind::List) => {
             let items = dict! { "type" => "string" };
             match name {
@@ -221,6 +219,12 @@ fn query_parameter(parameter: &Parameter) -> Value {
         shown.insert("explode", false);
     }
     Value::from(shown)
+}
+
+/// An empty value counts as none.
+fn or_empty(schema: Value) -> Value {
+    let none = dict! { "type" => "string", "maxLength" => 0 };
+    dict! { "anyOf" => vec![schema, none] }
 }
 
 fn request_body(body: Body) -> Option<Value> {
