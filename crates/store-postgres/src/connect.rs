@@ -11,7 +11,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Row, Statement};
 
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration {
         number: 1,
         name: "initial",
@@ -26,6 +26,11 @@ const MIGRATIONS: [Migration; 3] = [
         number: 3,
         name: "runner",
         sql: include_str!("schema/0003_runner.sql"),
+    },
+    Migration {
+        number: 4,
+        name: "buckets",
+        sql: include_str!("schema/0004_buckets.sql"),
     },
 ];
 

@@ -65,8 +65,7 @@ const EXECUTIONS: &str = "
     outputs AS (DELETE FROM output WHERE execution IN (SELECT id FROM tree)),
     gone AS (
         DELETE FROM execution WHERE id IN (SELECT id FROM tree)
-        RETURNING action, status, \"user\", runner, (parent IS NULL)::int AS top,
-            requested >> 27 AS bucket),
+        RETURNING action, status, \"user\", runner, (parent IS NULL)::int AS top, requested),
     counted AS (
         SELECT action, status, \"user\", runner, top, count(*) AS count FROM gone
         GROUP BY action, status, \"user\", runner, top),
@@ -76,11 +75,13 @@ const EXECUTIONS: &str = "
             AND old.\"user\" = counted.\"user\" AND old.runner = counted.runner
             AND old.top = counted.top),
     times AS (
-        SELECT bucket, status, top, count(*) AS count FROM gone GROUP BY bucket, status, top),
+        SELECT bits, requested >> bits AS bucket, status, top, count(*) AS count
+        FROM gone CROSS JOIN (VALUES (27), (22)) AS sizes (bits) GROUP BY 1, 2, 3, 4),
     time_tally AS (
         UPDATE execution_time_tally AS old SET count = old.count - times.count FROM times
-        WHERE old.bucket = times.bucket AND old.status = times.status AND old.top = times.top),
-    emptied AS (DELETE FROM execution_time_tally WHERE count = 0 AND bucket < $1 >> 27)
+        WHERE old.bits = times.bits AND old.bucket = times.bucket
+            AND old.status = times.status AND old.top = times.top),
+    emptied AS (DELETE FROM execution_time_tally WHERE count = 0 AND bucket < $1 >> bits::int)
     SELECT count(*) FROM top";
 
 const OUTPUT: &str = "

@@ -393,7 +393,10 @@ async fn execution_total(session: &Session, filter: &ExecutionFilter) -> Result<
     let Some(parts) = sql::execution_time_total(DIALECT, filter) else {
         return count(session, "execution", sql::executions(DIALECT, filter)).await;
     };
-    let mut total = sum(session, "execution_time_tally", parts.buckets).await?;
+    let mut total = 0;
+    for part in parts.sums {
+        total += sum(session, "execution_time_tally", part).await?;
+    }
     for part in &parts.counted {
         total += count(session, "execution", sql::executions(DIALECT, part)).await?;
     }

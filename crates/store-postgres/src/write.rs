@@ -347,11 +347,13 @@ fn tally<'a>(plan: &'a Plan, call: Push<'a, '_>) {
         .collect();
     if !times.is_empty() {
         call(
-            "INSERT INTO execution_time_tally AS old (bucket, status, top, count)
-             SELECT * FROM UNNEST($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
-             ON CONFLICT (bucket, status, top) DO UPDATE SET count = old.count + excluded.count",
-            columns!(times, ((bucket, status, top), by) =>
-                *bucket, status.as_str(), i64::from(*top), **by),
+            "INSERT INTO execution_time_tally AS old (bits, bucket, status, top, count)
+             SELECT * FROM UNNEST($1::bigint[], $2::bigint[], $3::text[], $4::bigint[],
+                 $5::bigint[])
+             ON CONFLICT (bits, bucket, status, top)
+             DO UPDATE SET count = old.count + excluded.count",
+            columns!(times, (kind, by) =>
+                i64::from(kind.bits), kind.bucket, kind.status.as_str(), i64::from(kind.top), **by),
         );
     }
     if !plan.tally.trigger_instances.is_empty() {

@@ -254,7 +254,10 @@ fn execution_total(
     let Some(parts) = sql::execution_time_total(DIALECT, filter) else {
         return count(filter, index);
     };
-    let mut total = sum(connection, "execution_time_tally", parts.buckets)?;
+    let mut total = 0;
+    for part in parts.sums {
+        total += sum(connection, "execution_time_tally", part)?;
+    }
     for part in &parts.counted {
         total += count(part, execution_index(connection, part)?)?;
     }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use squall_store::Error;
 use squall_store::migrate::{self, Migration};
 
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration {
         number: 1,
         name: "initial",
@@ -22,6 +22,11 @@ const MIGRATIONS: [Migration; 3] = [
         number: 3,
         name: "runner",
         sql: include_str!("schema/0003_runner.sql"),
+    },
+    Migration {
+        number: 4,
+        name: "buckets",
+        sql: include_str!("schema/0004_buckets.sql"),
     },
 ];
 

@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use squall_model::Timestamp;
-use squall_store::Purge;
 use squall_store::codec::micros;
+use squall_store::{Purge, sql};
 
 /// Carries out a purge; returns how many things of its kind went.
 pub(crate) fn run(connection: &Connection, purge: Purge) -> rusqlite::Result<u64> {
@@ -72,6 +72,22 @@ fn tree(connection: &Connection, top: [u8; 12]) -> rusqlite::Result<()> {
         .query_map([top], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     for (seq, id) in members {
+        for bits in sql::BUCKETS {
+            for sql in [
+                "UPDATE execution_time_tally SET count = count - 1
+                 WHERE bits = ?2 AND (bucket, status, top) =
+                     (SELECT requested >> ?2, status, parent IS NULL FROM execution
+                      WHERE seq = ?1)",
+                "DELETE FROM execution_time_tally
+                 WHERE bits = ?2 AND (bucket, status, top) =
+                     (SELECT requested >> ?2, status, parent IS NULL FROM execution
+                      WHERE seq = ?1) AND count = 0",
+            ] {
+                connection
+                    .prepare_cached(sql)?
+                    .execute([seq, bits.into()])?;
+            }
+        }
         for sql in [
             "UPDATE execution_tally SET count = count - 1
              WHERE (action, status, user, runner, top) =
@@ -81,13 +97,6 @@ fn tree(connection: &Connection, top: [u8; 12]) -> rusqlite::Result<()> {
              WHERE (action, status, user, runner, top) =
                  (SELECT action, status, user, runner, parent IS NULL FROM execution
                   WHERE seq = ?1) AND count = 0",
-            "UPDATE execution_time_tally SET count = count - 1
-             WHERE (bucket, status, top) =
-                 (SELECT requested >> 27, status, parent IS NULL FROM execution WHERE seq = ?1)",
-            "DELETE FROM execution_time_tally
-             WHERE (bucket, status, top) =
-                 (SELECT requested >> 27, status, parent IS NULL FROM execution WHERE seq = ?1)
-                 AND count = 0",
             "DELETE FROM result WHERE seq = ?1",
             "DELETE FROM execution WHERE seq = ?1",
         ] {

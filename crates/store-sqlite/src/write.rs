@@ -31,15 +31,21 @@ pub(crate) fn tally(connection: &Connection, tally: Tally) -> rusqlite::Result<(
                 ])?;
         }
     }
-    for ((bucket, status, top), by) in tally.times {
+    for (kind, by) in tally.times {
         if by != 0 {
             connection
                 .prepare_cached(
-                    "INSERT INTO execution_time_tally (bucket, status, top, count)
-                         VALUES (?1, ?2, ?3, ?4)
+                    "INSERT INTO execution_time_tally (bits, bucket, status, top, count)
+                         VALUES (?1, ?2, ?3, ?4, ?5)
                          ON CONFLICT DO UPDATE SET count = count + excluded.count",
                 )?
-                .execute(params![bucket, status.as_str(), top, by])?;
+                .execute(params![
+                    kind.bits,
+                    kind.bucket,
+                    kind.status.as_str(),
+                    kind.top,
+                    by
+                ])?;
         }
     }
     for ((trigger, status), by) in tally.trigger_instances {

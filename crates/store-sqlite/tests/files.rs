@@ -76,14 +76,22 @@ async fn newer_and_changed_schemas_are_refused() {
     let directory = directory();
     let path = directory.path().join("squall.db");
     open(&path).expect("the store opens").close().await;
+    let known: u32 = Connection::open(&path)
+        .and_then(|file| {
+            file.query_row("SELECT count(*) FROM schema_version", [], |row| row.get(0))
+        })
+        .expect("readable");
     meddle(
         &path,
         "INSERT INTO schema_version VALUES (999, 'future', 1)",
     );
+    let newer = known + 1;
     check_unusable(
         &path,
-        "its schema has version 4, and this program knows versions up to 3: start the newer \
-         program, or restore a backup",
+        &format!(
+            "its schema has version {newer}, and this program knows versions up to {known}: start \
+             the newer program, or restore a backup"
+        ),
     );
     meddle(
         &path,

@@ -261,21 +261,23 @@ pub fn executions(dialect: Dialect, filter: &ExecutionFilter) -> Conditions {
     conditions
 }
 
-/// How many microseconds one bucket of the tally by time holds, as a power of two: some two minutes.
-pub const BUCKET_BITS: u32 = 27;
+/// How many microseconds the buckets of the tally by time hold, as powers of two: some two minutes,
+/// so that long ranges are few numbers, and some four seconds, so that little is left to count at
+/// their ends.
+pub const BUCKETS: [u32; 2] = [27, 22];
 
-/// The bucket of the tally by time that a moment belongs to.
+/// The bucket of the tally by time that a moment belongs to, in buckets of so many bits.
 #[must_use]
-pub fn bucket(at: Timestamp) -> i64 {
-    micros(at) >> BUCKET_BITS
+pub fn bucket(at: Timestamp, bits: u32) -> i64 {
+    micros(at) >> bits
 }
 
-/// A total over a range of time, taken apart: the sum of whole buckets of the tally by time, and
-/// what has to be counted.
-#[derive(Debug)]
+/// A total over a range of time, taken apart: sums of whole buckets of the tally by time, and what
+/// has to be counted.
+#[derive(Debug, Default)]
 pub struct TimeTotal {
-    /// The conditions on the tally by time, which knows executions that have ended.
-    pub buckets: Conditions,
+    /// Conditions on the tally by time, which knows executions that have ended.
+    pub sums: Vec<Conditions>,
     /// What is counted: the beginning and the end of the range, and what is open between.
     pub counted: Vec<ExecutionFilter>,
 }
@@ -295,52 +297,113 @@ pub fn execution_time_total(dialect: Dialect, filter: &ExecutionFilter) -> Optio
         order: Default::default(),
         ..filter.clone()
     };
-    let (after, before) = (filter.requested_after, filter.requested_before);
-    if other != ExecutionFilter::default() || (after.is_none() && before.is_none()) {
+    let is_range = filter.requested_after.is_some() || filter.requested_before.is_some();
+    if other != ExecutionFilter::default() || !is_range {
         return None;
     }
-    // The first whole bucket, and the one behind the last.
-    let from = after.map(|after| (micros(after) >> BUCKET_BITS) + 1);
-    let to = before.map(|before| micros(before) >> BUCKET_BITS);
-    if from.zip(to).is_some_and(|(from, to)| from >= to) {
-        return None;
+    let mut total = TimeTotal::default();
+    total.take_apart(dialect, filter.clone(), &BUCKETS);
+    Some(total)
+}
+
+impl TimeTotal {
+    /// Adds what a range holds: whole buckets of the widest sort, and its ends by the narrower ones.
+    fn take_apart(&mut self, dialect: Dialect, range: ExecutionFilter, buckets: &[u32]) {
+        let Some((&bits, narrower)) = buckets.split_first() else {
+            self.counted.push(range);
+            return;
+        };
+        let Some(parts) = Parts::of(&range, bits) else {
+            self.take_apart(dialect, range, narrower);
+            return;
+        };
+        self.sums.push(parts.sum(dialect, &range, bits));
+        self.counted.extend(parts.open(&range));
+        for end in parts.ends {
+            self.take_apart(dialect, end, narrower);
+        }
     }
-    let begin = |bucket: i64| codec::moment(bucket.checked_shl(BUCKET_BITS)?).ok();
-    let just_before = |bucket: i64| codec::moment((bucket << BUCKET_BITS) - 1).ok();
-    let mut buckets = Conditions::new(dialect);
-    let mut counted = Vec::new();
-    let mut open = filter.clone();
-    if let Some(from) = from {
-        buckets.with("bucket >= ", Parameter::Integer(from));
-        open.requested_after = Some(just_before(from)?);
-        counted.push(ExecutionFilter {
-            requested_before: Some(begin(from)?),
-            ..filter.clone()
-        });
+}
+
+/// A range of time with at least one whole bucket in it.
+struct Parts {
+    /// The first whole bucket; none when the range has no beginning.
+    from: Option<i64>,
+    /// The bucket behind the last whole one; none when the range has no end.
+    to: Option<i64>,
+    /// The whole buckets, as a range.
+    whole: ExecutionFilter,
+    /// What lies before and behind them.
+    ends: Vec<ExecutionFilter>,
+}
+
+impl Parts {
+    fn of(range: &ExecutionFilter, bits: u32) -> Option<Self> {
+        let from = range.requested_after.map(|after| bucket(after, bits) + 1);
+        let to = range.requested_before.map(|before| bucket(before, bits));
+        if from.zip(to).is_some_and(|(from, to)| from >= to) {
+            return None;
+        }
+        let begin = |bucket: i64| codec::moment(bucket << bits).ok();
+        let just_before = |bucket: i64| codec::moment((bucket << bits) - 1).ok();
+        let mut whole = range.clone();
+        let mut ends = Vec::new();
+        if let Some(from) = from {
+            whole.requested_after = Some(just_before(from)?);
+            ends.push(ExecutionFilter {
+                requested_before: Some(begin(from)?),
+                ..range.clone()
+            });
+        }
+        if let Some(to) = to {
+            whole.requested_before = Some(begin(to)?);
+            ends.push(ExecutionFilter {
+                requested_after: Some(just_before(to)?),
+                ..range.clone()
+            });
+        }
+        Some(Self {
+            from,
+            to,
+            whole,
+            ends,
+        })
     }
-    if let Some(to) = to {
-        buckets.with("bucket < ", Parameter::Integer(to));
-        open.requested_before = Some(begin(to)?);
-        counted.push(ExecutionFilter {
-            requested_after: Some(just_before(to)?),
-            ..filter.clone()
-        });
+
+    /// What the tally knows of the whole buckets.
+    fn sum(&self, dialect: Dialect, range: &ExecutionFilter, bits: u32) -> Conditions {
+        let mut sum = Conditions::new(dialect);
+        sum.with("bits = ", Parameter::Integer(bits.into()));
+        if let Some(from) = self.from {
+            sum.with("bucket >= ", Parameter::Integer(from));
+        }
+        if let Some(to) = self.to {
+            sum.with("bucket < ", Parameter::Integer(to));
+        }
+        if range.parent == ParentFilter::Top {
+            sum.plain("top = 1");
+        }
+        if !range.statuses.is_empty() {
+            let words = sum.texts(range.statuses.iter().map(|status| status.as_str()));
+            sum.begin();
+            sum.in_list("status", words);
+        }
+        sum
     }
-    if filter.parent == ParentFilter::Top {
-        buckets.plain("top = 1");
+
+    /// What the tally does not know of the whole buckets: executions that have not ended.
+    fn open(&self, range: &ExecutionFilter) -> Option<ExecutionFilter> {
+        let mut statuses = range.statuses.clone();
+        if statuses.is_empty() {
+            statuses = Status::ALL.to_vec();
+        }
+        statuses.retain(|status| !status.is_ended());
+        let is_any = !statuses.is_empty();
+        is_any.then(|| ExecutionFilter {
+            statuses,
+            ..self.whole.clone()
+        })
     }
-    if filter.statuses.is_empty() {
-        open.statuses = Status::ALL.to_vec();
-    } else {
-        let words = buckets.texts(filter.statuses.iter().map(|status| status.as_str()));
-        buckets.begin();
-        buckets.in_list("status", words);
-    }
-    open.statuses.retain(|status| !status.is_ended());
-    if !open.statuses.is_empty() {
-        counted.push(open);
-    }
-    Some(TimeTotal { buckets, counted })
 }
 
 /// An index of the table of executions that gives lists their order.

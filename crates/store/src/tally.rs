@@ -25,9 +25,18 @@ pub struct ExecutionKind {
     pub top: bool,
 }
 
-/// The kinds by which executions that have ended are counted over time: the bucket of their request
-/// (see [`sql::bucket`]), the status, and whether they are at the top of their trees.
-pub type TimeKind = (i64, Status, bool);
+/// The kinds by which executions that have ended are counted over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TimeKind {
+    /// How wide the bucket is: one of [`sql::BUCKETS`].
+    pub bits: u32,
+    /// The bucket of their request.
+    pub bucket: i64,
+    /// The status.
+    pub status: Status,
+    /// Whether they are at the top of their trees.
+    pub top: bool,
+}
 
 /// Differences, gathered over a batch.
 #[derive(Debug, Default)]
@@ -86,8 +95,17 @@ impl Tally {
             top: request.parent.is_none(),
         };
         if status.is_ended() {
-            let time = (sql::bucket(request.requested), status, kind.top);
-            *self.times.entry(time).or_default() += by;
+            for bits in sql::BUCKETS {
+                let bucket = sql::bucket(request.requested, bits);
+                let top = kind.top;
+                let time = TimeKind {
+                    bits,
+                    bucket,
+                    status,
+                    top,
+                };
+                *self.times.entry(time).or_default() += by;
+            }
         }
         *self.executions.entry(kind).or_default() += by;
     }
