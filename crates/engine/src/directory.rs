@@ -44,7 +44,7 @@ impl Engine {
         self: &Arc<Engine>,
         directory: &Path,
     ) -> Result<PackReport, RegisterError> {
-        let (directory, files) = read(directory).await?;
+        let (directory, files) = self.read_pack(directory).await?;
         let loaded = self.read_definitions(&files).await;
         let registered = self.register(&directory, &files, &loaded).await?;
         self.with_config(report(loaded, registered)).await
@@ -60,7 +60,7 @@ impl Engine {
         self: &Arc<Engine>,
         directory: &Path,
     ) -> Result<PackReport, RegisterError> {
-        let (directory, files) = read(directory).await?;
+        let (directory, files) = self.read_pack(directory).await?;
         let version = self.pack_version(&files);
         let catalog = self.catalog();
         let Some((pack, has_findings)) = catalog.pack_registered(&directory, &version) else {
@@ -90,6 +90,29 @@ impl Engine {
         Ok(report)
     }
 
+    /// The directory itself, links followed, what it holds, and what the operator says over it.
+    async fn read_pack(
+        &self,
+        directory: &Path,
+    ) -> Result<(PathBuf, Files), squall_packs::ReadError> {
+        let path = directory.to_owned();
+        let overrides = self.settings.overrides.clone();
+        let read = move || {
+            let found = std::fs::canonicalize(&path);
+            let found = found.map_err(|source| squall_packs::ReadError { path, source })?;
+            let mut files = squall_packs::read(&found)?;
+            if let (Some(directory), Some(pack)) = (overrides, files.pack()) {
+                files.overrides = squall_packs::read_overrides(&directory, &pack);
+            }
+            Ok((found, files))
+        };
+        let failed = |source: tokio::task::JoinError| squall_packs::ReadError {
+            path: directory.to_owned(),
+            source: source.into(),
+        };
+        tokio::task::spawn_blocking(read).await.map_err(failed)?
+    }
+
     /// What the files define. Away from the threads that serve: thousands of files take long.
     async fn read_definitions(&self, files: &Files) -> Loaded {
         let (files, known) = (files.clone(), self.known());
@@ -98,7 +121,7 @@ impl Engine {
             .unwrap_or_default()
     }
 
-    /// A hash of a pack's files and of the program that reads them.
+    /// A hash of a pack's files, of what is said over them, and of the program that reads them.
     pub(crate) fn pack_version(&self, files: &Files) -> String {
         let mut hash = Sha256::new();
         let mut add = |text: &str| {
@@ -116,6 +139,10 @@ impl Engine {
         for (name, reason) in &files.unreadable {
             add(name);
             add(reason);
+        }
+        for said in &files.overrides {
+            add(&said.file);
+            add(said.text.as_deref().unwrap_or_else(|reason| reason));
         }
         let digest = hash.finalize();
         let bytes = digest.iter().take(16);
@@ -139,20 +166,4 @@ fn report(loaded: Loaded, registered: Registered) -> PackReport {
         registered,
         findings: loaded.findings,
     }
-}
-
-/// The directory itself, links followed, and what it holds.
-async fn read(directory: &Path) -> Result<(PathBuf, Files), squall_packs::ReadError> {
-    let path = directory.to_owned();
-    let read = move || {
-        let found = std::fs::canonicalize(&path);
-        let found = found.map_err(|source| squall_packs::ReadError { path, source })?;
-        let files = squall_packs::read(&found)?;
-        Ok((found, files))
-    };
-    let failed = |source: tokio::task::JoinError| squall_packs::ReadError {
-        path: directory.to_owned(),
-        source: source.into(),
-    };
-    tokio::task::spawn_blocking(read).await.map_err(failed)?
 }

@@ -42,6 +42,8 @@ pub struct Settings {
     pub virtualenvs: Option<PathBuf>,
     /// Where the configurations of packs lie, `PACK.yaml` each.
     pub configs: Option<PathBuf>,
+    /// Where the operator says which resources of packs are enabled: `_global.yaml`, `PACK.yaml`.
+    pub overrides: Option<PathBuf>,
     /// What tells this program from others: with another one, packs are read anew even when their
     /// files are the same.
     pub build: Str,
@@ -82,6 +84,7 @@ impl Default for Settings {
             single_server: true,
             virtualenvs: None,
             configs: None,
+            overrides: None,
             build: Str::from(""),
             system_user: Str::from("stanley"),
         }

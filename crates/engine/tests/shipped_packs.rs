@@ -49,6 +49,7 @@ impl World {
             rights: Arc::new(EverybodyMay),
             settings: Settings {
                 configs: Some(directory.path().join("configs")),
+                overrides: Some(directory.path().join("overrides")),
                 ..Settings::default()
             },
             lease: entry.unwrap().lease,
@@ -410,4 +411,44 @@ async fn a_configuration_comes_from_its_file_when_that_has_changed() {
         }
         assert_eq!(given(), r#"{"region":"asia"}"#);
     }
+}
+
+#[tokio::test]
+async fn overrides_hold_at_registration_and_wait_for_their_mending() {
+    let world = World::new().await;
+    let base = world.directory.path();
+    let (pack, overrides) = (base.join("small"), base.join("overrides"));
+    std::fs::create_dir_all(pack.join("actions")).unwrap();
+    std::fs::create_dir_all(&overrides).unwrap();
+    std::fs::write(pack.join("pack.yaml"), "name: small\nversion: 1.0.0\n").unwrap();
+    let action = "name: one\nrunner_type: noop\n";
+    std::fs::write(pack.join("actions/one.yaml"), action).unwrap();
+    let say = |file: &str, text: &str| std::fs::write(overrides.join(file), text).unwrap();
+    let register = async || {
+        let report = world.engine.register_if_changed(&pack).await.unwrap();
+        let findings = report.findings.iter().map(ToString::to_string).collect();
+        let catalog = world.engine.catalog();
+        let enabled = catalog.action("small.one").map(|action| action.enabled);
+        (enabled, findings)
+    };
+    let nothing: Vec<String> = Vec::new();
+
+    say("_global.yaml", "actions: {defaults: {enabled: false}}\n");
+    assert_eq!(register().await, (Some(false), nothing.clone()));
+    say("small.yaml", "actions: {defaults: {enabled: true}}\n");
+    assert_eq!(register().await, (Some(true), nothing.clone()));
+
+    // What cannot be read keeps the pack as it is, and is told each time.
+    say("small.yaml", "actions: {defaults: {enabled: [}}\n");
+    for _ in 0..2 {
+        let (enabled, findings) = register().await;
+        assert_eq!(enabled, Some(true));
+        assert!(
+            findings[0].contains("overrides/small.yaml:1:"),
+            "{findings:?}"
+        );
+    }
+
+    std::fs::remove_file(overrides.join("small.yaml")).unwrap();
+    assert_eq!(register().await, (Some(false), nothing));
 }

@@ -9,9 +9,11 @@ mod definition;
 mod finding;
 mod load;
 mod member;
+mod overrides;
 mod read;
 
 pub use definition::{parameters_hash, trigger_reference, uid};
 pub use finding::Finding;
 pub use load::{Definition, Files, Known, Loaded, load, load_one};
-pub use read::{ReadError, read};
+pub use overrides::Override;
+pub use read::{ReadError, read, read_overrides};

@@ -7,6 +7,7 @@ use squall_yaml::{Diagnostic, Options, Severity};
 use crate::definition::{self, Place};
 use crate::finding::Finding;
 use crate::member::Members;
+use crate::overrides::{self, Override};
 
 /// The files of a pack.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +20,8 @@ pub struct Files {
     pub texts: Vec<(Str, Str)>,
     /// Files that cannot be read, and why.
     pub unreadable: Vec<(Str, String)>,
+    /// What the operator says over them, the weakest first.
+    pub overrides: Vec<Override>,
 }
 
 impl Files {
@@ -27,6 +30,12 @@ impl Files {
     pub fn text(&self, path: &str) -> Option<&Str> {
         let at = self.texts.binary_search_by(|(name, _)| (**name).cmp(path));
         at.ok().map(|at| &self.texts[at].1)
+    }
+
+    /// The pack's reference, if its `pack.yaml` can be used.
+    #[must_use]
+    pub fn pack(&self) -> Option<Str> {
+        load_pack(self, &mut Loaded::default())
     }
 }
 
@@ -53,8 +62,8 @@ pub struct Definition {
 /// What a pack's files say.
 #[derive(Debug, Clone, Default)]
 pub struct Loaded {
-    /// The pack's reference; `None` when `pack.yaml` cannot be used, and then there are no
-    /// definitions either.
+    /// The pack's reference; `None` when `pack.yaml` or an override cannot be used, and then there
+    /// are no definitions either.
     pub pack: Option<Str>,
     /// All definitions that can be used, the pack itself first.
     pub definitions: Vec<Definition>,
@@ -105,6 +114,10 @@ pub fn load(files: &Files, known: &Known) -> Loaded {
         }
     }
     refuse_repeated(&mut loaded);
+    if !overrides::apply(&files.overrides, &pack, &mut loaded) {
+        loaded.definitions.clear();
+        return loaded;
+    }
     loaded.pack = Some(pack);
     loaded
 }
@@ -120,7 +133,7 @@ fn is_metadata(file: &str) -> bool {
     is_yaml && is_known
 }
 
-fn whole_file(file: &Str, message: String, severity: Severity) -> Finding {
+pub(crate) fn whole_file(file: &Str, message: String, severity: Severity) -> Finding {
     let diagnostic = Diagnostic {
         severity,
         line: 1,
@@ -183,7 +196,7 @@ fn load_pack(files: &Files, loaded: &mut Loaded) -> Option<Str> {
 }
 
 /// The root mapping of a metadata file.
-fn parse(file: &Str, text: &str, loaded: &mut Loaded) -> Option<squall_yaml::Node> {
+pub(crate) fn parse(file: &Str, text: &str, loaded: &mut Loaded) -> Option<squall_yaml::Node> {
     let mut note = |diagnostic: Diagnostic| {
         loaded.findings.push(Finding {
             file: file.clone(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use squall_value::Str;
 
-use crate::Files;
+use crate::{Files, Override};
 
 /// How large a metadata file may be, in bytes.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -97,6 +97,25 @@ pub fn read(directory: &Path) -> Result<Files, ReadError> {
     Ok(files)
 }
 
+/// The name of the file of overrides that holds for every pack.
+const GLOBAL: &str = "_global";
+
+/// Reads what concerns a pack in a directory of overrides: `_global.yaml`, then `PACK.yaml`. A
+/// file that is not there says nothing; one that cannot be read is told by [`crate::load`].
+#[must_use]
+pub fn read_overrides(directory: &Path, pack: &str) -> Vec<Override> {
+    let read = |name: &str| {
+        let path = directory.join(format!("{name}.yaml"));
+        let text = text_of(&path, fs::metadata(&path).ok()?.len());
+        Some(Override {
+            file: Str::from(path.to_string_lossy()),
+            global: name == GLOBAL,
+            text,
+        })
+    };
+    [GLOBAL, pack].into_iter().filter_map(read).collect()
+}
+
 fn visit(
     root: &Path,
     path: PathBuf,
@@ -139,20 +158,25 @@ fn is_text(relative: &str) -> bool {
 
 fn read_text(path: &Path, relative: &str, bytes: u64, files: &mut Files) {
     let name = Str::from(relative);
+    match text_of(path, bytes) {
+        Ok(text) => files.texts.push((name, text)),
+        Err(reason) => files.unreadable.push((name, reason)),
+    }
+}
+
+/// The text of a metadata file, or why there is none.
+fn text_of(path: &Path, bytes: u64) -> Result<Str, String> {
     if bytes > FILE_BYTES_MAX {
-        let reason =
-            format!("the file has {bytes} bytes, more than the {FILE_BYTES_MAX} that are read");
-        files.unreadable.push((name, reason));
-        return;
+        return Err(format!(
+            "the file has {bytes} bytes, more than the {FILE_BYTES_MAX} that are read"
+        ));
     }
     match fs::read(path).map(String::from_utf8) {
-        Ok(Ok(text)) => files.texts.push((name, Str::from(text))),
+        Ok(Ok(text)) => Ok(Str::from(text)),
         Ok(Err(error)) => {
             let at = error.utf8_error().valid_up_to();
-            files
-                .unreadable
-                .push((name, format!("the file is not UTF-8: byte {at} is wrong")));
+            Err(format!("the file is not UTF-8: byte {at} is wrong"))
         }
-        Err(error) => files.unreadable.push((name, error.to_string())),
+        Err(error) => Err(error.to_string()),
     }
 }

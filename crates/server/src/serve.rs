@@ -70,6 +70,10 @@ pub(crate) struct Options {
     /// data directory.
     #[arg(long, env = "SQUALL_CONFIGS")]
     pub(crate) configs: Option<PathBuf>,
+    /// The directory that says which resources of packs are enabled, `_global.yaml` and `PACK.yaml`;
+    /// by default `overrides` in the data directory.
+    #[arg(long, env = "SQUALL_OVERRIDES", value_name = "DIR")]
+    pub(crate) overrides: Option<PathBuf>,
     /// Register packs anew as soon as their files change, and tell what is wrong in them: for those
     /// who write packs.
     #[arg(long)]
@@ -362,6 +366,12 @@ fn configs(options: &Options, data: &Path) -> PathBuf {
     named.unwrap_or_else(|| data.join("configs"))
 }
 
+/// The directory that says which resources of packs are enabled.
+fn overrides(options: &Options, data: &Path) -> PathBuf {
+    let named = options.overrides.clone();
+    named.unwrap_or_else(|| data.join("overrides"))
+}
+
 /// Where packs and their Python environments lie, for the actions that install packs.
 fn pack_paths(options: &Options, data: &Path) -> Result<[(String, String); 2]> {
     let directories = std::env::join_paths(pack_directories(options, data)?)
@@ -449,6 +459,7 @@ async fn start_engine(
         single_server: options.database.is_none(),
         virtualenvs: Some(data.join("virtualenvs")),
         configs: Some(configs(options, data)),
+        overrides: Some(overrides(options, data)),
         build: build(),
         check_every_step: options.access.rbac_every_step,
         ..Settings::default()
@@ -618,7 +629,8 @@ fn watch_packs(
 ) -> Result<()> {
     if options.watch {
         // The first are the shipped ones, which nobody edits.
-        let watch = Watch::begin(&pack_directories[1..], &configs(options, data))?;
+        let beside = [configs(options, data), overrides(options, data)];
+        let watch = Watch::begin(&pack_directories[1..], beside.to_vec())?;
         services.spawn(watch.run(Arc::clone(engine)));
     }
     Ok(())

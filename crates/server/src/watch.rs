@@ -27,13 +27,16 @@ struct Seen {
     changed: Notify,
 }
 
-/// Watches directories with packs in them, and one with their configurations.
+/// The file beside packs that concerns all of them.
+const ALL_PACKS: &str = "_global.yaml";
+
+/// Watches directories with packs in them, and those beside them with a file for each pack.
 pub(crate) struct Watch {
     /// Watching ends with it.
     _watcher: RecommendedWatcher,
     seen: Arc<Seen>,
     directories: Vec<PathBuf>,
-    configs: PathBuf,
+    beside: Vec<PathBuf>,
 }
 
 impl Watch {
@@ -42,7 +45,7 @@ impl Watch {
     /// # Errors
     ///
     /// The system does not tell changes, or not for so many directories.
-    pub(crate) fn begin(directories: &[PathBuf], configs: &Path) -> Result<Watch> {
+    pub(crate) fn begin(directories: &[PathBuf], beside: Vec<PathBuf>) -> Result<Watch> {
         let seen = Arc::new(Seen::default());
         let told = Arc::clone(&seen);
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<_>| {
@@ -55,7 +58,7 @@ impl Watch {
                 told.changed.notify_one();
             }
         })?;
-        for directory in directories.iter().map(PathBuf::as_path).chain([configs]) {
+        for directory in directories.iter().chain(&beside) {
             let shown = || format!("cannot watch {}", directory.display());
             std::fs::create_dir_all(directory).with_context(shown)?;
             let watching = watcher.watch(directory, RecursiveMode::Recursive);
@@ -65,7 +68,7 @@ impl Watch {
             _watcher: watcher,
             seen,
             directories: directories.to_owned(),
-            configs: configs.to_owned(),
+            beside,
         })
     }
 
@@ -74,7 +77,7 @@ impl Watch {
         loop {
             self.seen.changed.notified().await;
             let changed = self.settled(&engine).await;
-            for pack in packs(&changed, &self.directories, &self.configs) {
+            for pack in packs(&changed, &self.directories, &self.beside) {
                 register(&engine, &pack, &changed).await;
             }
         }
@@ -98,7 +101,7 @@ impl Watch {
 fn packs(
     changed: &BTreeSet<PathBuf>,
     directories: &[PathBuf],
-    configs: &Path,
+    beside: &[PathBuf],
 ) -> BTreeSet<PathBuf> {
     let is_hidden = |path: &Path| {
         let mut parts = path
@@ -108,10 +111,9 @@ fn packs(
     };
     let mut found = BTreeSet::new();
     for path in changed {
-        if let Ok(file) = path.strip_prefix(configs) {
-            let name = file.file_stem().unwrap_or_default();
-            let there = directories.iter().map(|directory| directory.join(name));
-            found.extend(there.filter(|pack| pack.is_dir()));
+        let file = beside.iter().find_map(|base| path.strip_prefix(base).ok());
+        if let Some(file) = file.filter(|file| !is_hidden(file)) {
+            found.extend(packs_of(file, directories));
             continue;
         }
         let mut places = directories.iter();
@@ -121,6 +123,20 @@ fn packs(
         }
     }
     found
+}
+
+/// The packs that a file beside them concerns.
+fn packs_of(file: &Path, directories: &[PathBuf]) -> Vec<PathBuf> {
+    if file == Path::new(ALL_PACKS) {
+        let entries = directories.iter().filter_map(|base| base.read_dir().ok());
+        let packs = entries
+            .flatten()
+            .filter_map(|entry| Some(entry.ok()?.path()));
+        return packs.filter(|pack| pack.is_dir()).collect();
+    }
+    let name = file.file_stem().unwrap_or_default();
+    let named = directories.iter().map(|directory| directory.join(name));
+    named.filter(|pack| pack.is_dir()).collect()
 }
 
 /// Registers a pack and tells what came of it.
@@ -182,11 +198,8 @@ mod tests {
     #[test]
     fn files_lead_to_the_packs_that_they_belong_to() {
         let base = tempfile::tempdir().unwrap();
-        let (one, two, configs) = (
-            base.path().join("1"),
-            base.path().join("2"),
-            base.path().join("c"),
-        );
+        let (one, two) = (base.path().join("1"), base.path().join("2"));
+        let beside = ["c", "o"].map(|name| base.path().join(name));
         for pack in ["shop", "other"] {
             std::fs::create_dir_all(two.join(pack)).unwrap();
         }
@@ -199,11 +212,14 @@ mod tests {
             ("1", vec![]),
             ("c/shop.yaml", vec!["2/shop"]),
             ("c/nobody.yaml", vec![]),
+            ("o/other.yaml", vec!["2/other"]),
+            ("o/_global.yaml", vec!["2/other", "2/shop"]),
+            ("o/.other.yaml.swp", vec![]),
             ("3/shop/pack.yaml", vec![]),
         ];
         for (path, expected) in cases {
             let changed = BTreeSet::from([base.path().join(path)]);
-            let found = packs(&changed, &[one.clone(), two.clone()], &configs);
+            let found = packs(&changed, &[one.clone(), two.clone()], &beside);
             let expected = expected.iter().map(|pack| base.path().join(pack));
             assert_eq!(found, expected.collect(), "{path}");
         }

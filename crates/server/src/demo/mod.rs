@@ -140,6 +140,7 @@ async fn demo(
         stackstorm_root: None,
         packs: vec![place.packs()],
         configs: None,
+        overrides: None,
         watch: false,
         tuning: crate::tuning::TuningOptions::default(),
         slots: 16,
