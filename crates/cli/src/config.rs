@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use squall_client::{Credential, Endpoints};
+use squall_client::{Credential, Endpoints, Trust};
 
 use crate::failure::usage;
 use crate::options::GlobalOptions;
@@ -103,6 +103,8 @@ pub(crate) struct Connection {
     pub(crate) server_from: ServerFrom,
     pub(crate) credential: Option<Credential>,
     pub(crate) credential_from: Option<String>,
+    /// Whom to believe that it is the server.
+    pub(crate) trust: Trust,
     pub(crate) context: String,
 }
 
@@ -122,6 +124,26 @@ pub(crate) struct File {
 pub(crate) struct ContextEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) server: Option<String>,
+    /// The file of the certificates by which the server is believed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cacert: Option<PathBuf>,
+}
+
+impl ContextEntry {
+    /// Points at a server, and at the certificates by which it is believed. Another server's are
+    /// forgotten; those of the same one stay unless others are given.
+    pub(crate) fn point_at(&mut self, base: &str, cacert: Option<&Path>) -> Result<()> {
+        if self.server.as_deref() != Some(base) {
+            self.cacert = None;
+            self.server = Some(base.to_owned());
+        }
+        if let Some(cacert) = cacert {
+            // Commands are called from everywhere.
+            let shown = || format!("cannot use {}", cacert.display());
+            self.cacert = Some(std::path::absolute(cacert).with_context(shown)?);
+        }
+        Ok(())
+    }
 }
 
 /// A token that `login` has kept. It is sent to no other server than the one that gave it.
@@ -264,6 +286,7 @@ pub(crate) fn connection(
     let (endpoints, server_from) = server(options, surroundings, &file, &context, store.as_ref())?;
     let mut connection = Connection {
         endpoints,
+        trust: trust(options, surroundings, &file, &server_from)?,
         server_from,
         credential: None,
         credential_from: None,
@@ -329,6 +352,46 @@ fn server(
         Some((url, file)) => base(&url, ServerFrom::Data(file)),
         None => base(SERVER_DEFAULT, ServerFrom::Default),
     }
+}
+
+/// Whom to believe that it is the server. A context's file is for the context's server.
+fn trust(
+    options: &GlobalOptions,
+    surroundings: &Surroundings,
+    file: &File,
+    server_from: &ServerFrom,
+) -> Result<Trust> {
+    if options.insecure {
+        return Ok(Trust::Anybody);
+    }
+    let variable = |name: &str| {
+        let path = PathBuf::from(surroundings.variable(name)?);
+        Some((path, format!("the environment variable {name}")))
+    };
+    let of_context = || match server_from {
+        ServerFrom::Context(name, _) => {
+            let path = file.contexts.get(name)?.cacert.clone()?;
+            Some((path, format!("context `{name}`")))
+        }
+        _ => None,
+    };
+    let option = options.cacert.clone();
+    let found = option
+        .map(|path| (path, "--cacert".to_owned()))
+        .or_else(|| variable("SQUALL_CACERT"))
+        .or_else(|| variable("ST2_CACERT"))
+        .or_else(of_context);
+    let Some((path, from)) = found else {
+        return Ok(Trust::System);
+    };
+    let text = fs::read(&path);
+    let text = text.with_context(|| {
+        format!(
+            "cannot read the trusted certificates in {} (named by {from})",
+            path.display()
+        )
+    })?;
+    Ok(Trust::Authorities(text))
 }
 
 /// The data directory of a server on this machine, if one is named.

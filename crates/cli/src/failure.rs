@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::io;
 
-use squall_client::Error;
+use squall_client::{Error, TlsFailure};
 
 use crate::config::{Connection, ServerFrom};
 
@@ -77,6 +77,10 @@ fn advice(error: &Error, connection: Option<&Connection>) -> Vec<String> {
     match error {
         Error::Unreachable { source, .. } => {
             lines.extend(server);
+            if let Some(failure) = error.tls_failure() {
+                lines.push(about_tls(failure).to_owned());
+                return lines;
+            }
             let is_here =
                 connection.is_none_or(|connection| is_of_this_machine(&connection.server_from));
             if source.is_timeout() {
@@ -127,9 +131,21 @@ fn advice(error: &Error, connection: Option<&Connection>) -> Vec<String> {
             let from = connection.and_then(|connection| connection.credential_from.as_deref());
             lines.extend(from.map(|from| format!("the credential comes from {from}")));
         }
-        Error::Refused { .. } | Error::Broken { .. } | Error::Setup(_) => {}
+        Error::Refused { .. } | Error::Broken { .. } | Error::Setup(_) | Error::Authorities => {}
     }
     lines
+}
+
+fn about_tls(failure: TlsFailure) -> &'static str {
+    match failure {
+        TlsFailure::Certificate => {
+            "if it is the right server, name the file with its certificate or that of its authority: \
+             --cacert FILE or SQUALL_CACERT"
+        }
+        TlsFailure::NotSpoken => {
+            "it does not speak TLS; if it is the right server, its address begins with http://"
+        }
+    }
 }
 
 fn request_line(request_id: Option<&str>) -> Option<String> {

@@ -54,6 +54,18 @@ pub struct GlobalOptions {
     /// are no others [default: SQUALL_DATA]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Server")]
     pub data: Option<PathBuf>,
+    /// Believe a server with a certificate of this PEM file: its own, or its authority's [default:
+    /// SQUALL_CACERT, ST2_CACERT, the context's, else the authorities that this machine trusts]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Server")]
+    pub cacert: Option<PathBuf>,
+    /// Believe any server, whatever its certificate: passwords and tokens may go to somebody else
+    #[arg(
+        long,
+        global = true,
+        conflicts_with = "cacert",
+        help_heading = "Server"
+    )]
+    pub insecure: bool,
     /// Print JSON
     #[arg(
         short = 'j',

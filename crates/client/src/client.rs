@@ -46,6 +46,18 @@ impl fmt::Debug for Credential {
     }
 }
 
+/// Whom to believe that it is the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Whoever has a certificate of the authorities that this machine trusts.
+    #[default]
+    System,
+    /// Whoever has one of these certificates or authorities, in PEM.
+    Authorities(Vec<u8>),
+    /// Anybody: what is sent may go to somebody else than the server.
+    Anybody,
+}
+
 /// A connection pool to one server, under one credential. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -61,6 +73,20 @@ impl Client {
     /// [`Error::Credential`] when no header can hold the credential; [`Error::Setup`] when the
     /// machine lacks what TLS needs.
     pub fn new(endpoints: Endpoints, credential: Option<&Credential>) -> Result<Client, Error> {
+        Client::trusting(endpoints, credential, &Trust::System)
+    }
+
+    /// As [`Client::new`], where it is said whom to believe that it is the server.
+    ///
+    /// # Errors
+    ///
+    /// Besides those of [`Client::new`], [`Error::Authorities`] when there is no certificate in the
+    /// given text.
+    pub fn trusting(
+        endpoints: Endpoints,
+        credential: Option<&Credential>,
+        trust: &Trust,
+    ) -> Result<Client, Error> {
         // Whoever comes first in the process decides; a second try changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut headers = HeaderMap::new();
@@ -73,7 +99,19 @@ impl Client {
             value.set_sensitive(true);
             headers.insert(HeaderName::from_static(name), value);
         }
-        let http = reqwest::Client::builder()
+        let builder = match trust {
+            Trust::System => reqwest::Client::builder(),
+            Trust::Authorities(pem) => {
+                let authorities = reqwest::Certificate::from_pem_bundle(pem);
+                let authorities = authorities.unwrap_or_default();
+                if authorities.is_empty() {
+                    return Err(Error::Authorities);
+                }
+                reqwest::Client::builder().tls_certs_only(authorities)
+            }
+            Trust::Anybody => reqwest::Client::builder().tls_danger_accept_invalid_certs(true),
+        };
+        let http = builder
             .user_agent(concat!("squall/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
             .connect_timeout(CONNECT_WITHIN)
@@ -268,6 +306,16 @@ mod tests {
     fn credentials_are_never_shown() {
         let credential = Credential::Token("8f14e45f".into());
         assert_eq!(format!("{credential:?}"), "Token");
+    }
+
+    #[test]
+    fn what_holds_no_certificate_is_no_authority() {
+        for text in ["", "-----BEGIN CERTIFICATE-----\nnonsense", "a word"] {
+            let endpoints = Endpoints::from_base("https://h").unwrap();
+            let trust = Trust::Authorities(text.into());
+            let refused = Client::trusting(endpoints, None, &trust);
+            assert!(matches!(refused, Err(Error::Authorities)), "{text}");
+        }
     }
 
     #[test]

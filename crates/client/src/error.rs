@@ -47,6 +47,18 @@ pub enum Error {
     /// The credential cannot be sent: it holds characters that no header can.
     #[error("the credential holds characters that cannot be sent")]
     Credential,
+    /// Nothing in the text of trusted authorities is a certificate.
+    #[error("there is no certificate in it: PEM with a section CERTIFICATE is expected")]
+    Authorities,
+}
+
+/// What about TLS kept a request from the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsFailure {
+    /// The server's certificate is not to be believed: unknown, expired, or another's.
+    Certificate,
+    /// What answered does not speak TLS.
+    NotSpoken,
 }
 
 impl Error {
@@ -59,8 +71,33 @@ impl Error {
             | Error::Answer { .. }
             | Error::Broken { .. }
             | Error::Setup(_)
-            | Error::Credential => None,
+            | Error::Credential
+            | Error::Authorities => None,
         }
+    }
+
+    /// What about TLS kept the request from the server, if that is what did.
+    #[must_use]
+    pub fn tls_failure(&self) -> Option<TlsFailure> {
+        let Error::Unreachable { source, .. } = self else {
+            return None;
+        };
+        let mut next: Option<&(dyn std::error::Error + 'static)> = Some(source);
+        while let Some(cause) = next {
+            match cause.downcast_ref::<rustls::Error>() {
+                Some(rustls::Error::InvalidCertificate(_)) => return Some(TlsFailure::Certificate),
+                Some(rustls::Error::InvalidMessage(_)) => return Some(TlsFailure::NotSpoken),
+                _ => {}
+            }
+            // What an I/O error was made of is no `source` of it.
+            let wrapped = cause.downcast_ref::<std::io::Error>();
+            let wrapped = wrapped.and_then(|error| error.get_ref());
+            next = match wrapped {
+                Some(wrapped) => Some(wrapped),
+                None => cause.source(),
+            };
+        }
+        None
     }
 
     /// Whether the network failed, so that the same request may succeed later.

@@ -25,9 +25,9 @@ mod rules;
 mod sign_in;
 mod sse;
 
-pub use client::{ANSWER_BYTES_MAX, Client, Credential};
+pub use client::{ANSWER_BYTES_MAX, Client, Credential, Trust};
 pub use endpoints::{Endpoints, EndpointsError};
-pub use error::Error;
+pub use error::{Error, TlsFailure};
 pub use events::{Event, EventQuery, EventStream};
 pub use executions::{ExecutionQuery, ExecutionRequest, RunAgain, Wish};
 pub use keys::{KeyScope, NewKey};

@@ -25,8 +25,9 @@ pub enum Context {
     },
     /// Name a server, or change the server of a name
     #[command(after_help = "\
-Example:
-  squall context set prod --server https://squall.example.com")]
+Examples:
+  squall context set prod --server https://squall.example.com
+  squall context set lab --server https://lab:9101 --cacert lab.pem")]
     Set {
         /// Name
         #[arg(value_name = "NAME")]
@@ -92,7 +93,8 @@ fn set(invocation: &mut Invocation, store: &Store, name: String) -> Result<u8> {
     let endpoints = Endpoints::from_base(server).map_err(|error| usage(error.to_string()))?;
     let mut file = store.load()?;
     let base = endpoints.base().to_owned();
-    file.contexts.entry(name.clone()).or_default().server = Some(base.clone());
+    let entry = file.contexts.entry(name.clone()).or_default();
+    entry.point_at(&base, invocation.options.cacert.as_deref())?;
     // The first one is the one that is meant.
     if file.current.is_none() && file.contexts.len() == 1 {
         file.current = Some(name.clone());

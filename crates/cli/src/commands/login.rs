@@ -1,10 +1,10 @@
 //! `login`, `logout`, `whoami`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use squall_client::Client;
 use squall_value::{Value, dict};
 
 use super::{DONE, Invocation};
@@ -20,6 +20,7 @@ server than the one that gave it.
 Examples:
   squall login alice
   squall login alice --server https://squall.example.com --context prod
+  squall login alice --server https://squall.example.com --cacert squall.pem
   pass show squall | squall login alice --password-stdin";
 
 /// Sign in, and keep the token.
@@ -42,7 +43,7 @@ impl Login {
         let base = connection.endpoints.base().to_owned();
         let prompt = format!("Password of {} at {base}: ", self.user);
         let password = input::password(&invocation.surroundings, self.password_stdin, &prompt)?;
-        let client = Client::new(connection.endpoints.clone(), None)?;
+        let client = super::client(&connection, None)?;
         let ttl = self.ttl.map(Duration::from_secs);
         let token = client.sign_in(&self.user, &password, ttl).await?;
         let store = Store::open(&invocation.surroundings)?;
@@ -54,7 +55,8 @@ impl Login {
         };
         let path = store.save_token(&connection.context, &stored)?;
         if connection.server_from == ServerFrom::Option {
-            remember(&store, &connection.context, &base)?;
+            let cacert = invocation.options.cacert.as_deref();
+            remember(&store, &connection.context, &base, cacert)?;
         }
         let console = &mut invocation.console;
         let expires = moment_with_zone(token.expiry(), &console.screen.zone);
@@ -76,11 +78,12 @@ impl Login {
 }
 
 /// Who signs in to a named server wants to use it: the context points at it from now on.
-fn remember(store: &Store, context: &str, base: &str) -> Result<()> {
+fn remember(store: &Store, context: &str, base: &str, cacert: Option<&Path>) -> Result<()> {
     let mut file = store.load()?;
     let entry = file.contexts.entry(context.to_owned()).or_default();
-    if entry.server.as_deref() != Some(base) {
-        entry.server = Some(base.to_owned());
+    let before = entry.clone();
+    entry.point_at(base, cacert)?;
+    if *entry != before {
         store.save(&file)?;
     }
     Ok(())

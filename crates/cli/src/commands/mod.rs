@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Subcommand;
-use squall_client::Client;
+use squall_client::{Client, Credential};
 use squall_env::{Env, SystemEnv};
 
 use crate::config::{self, Connection, Surroundings};
@@ -153,7 +153,19 @@ impl Invocation {
     pub(crate) fn client(&mut self) -> Result<Client> {
         let connection = self.connection()?;
         let credential = connection.credential.as_ref();
-        Ok(Client::new(connection.endpoints.clone(), credential)?)
+        client(&connection, credential)
+    }
+}
+
+/// A client of a connection's server, under this credential.
+fn client(connection: &Connection, credential: Option<&Credential>) -> Result<Client> {
+    let endpoints = connection.endpoints.clone();
+    let made = Client::trusting(endpoints, credential, &connection.trust);
+    match made {
+        Err(error @ squall_client::Error::Authorities) => {
+            Err(anyhow::Error::new(error).context("the trusted certificates cannot be used"))
+        }
+        made => Ok(made?),
     }
 }
 

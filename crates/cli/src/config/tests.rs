@@ -242,3 +242,67 @@ fn the_file_survives_a_round() {
             .contains("config.toml failed")
     );
 }
+
+#[test]
+fn a_context_believes_its_own_server_by_its_own_file() {
+    let home = Home::new("");
+    let path = |name: &str| home.directory.path().join(name);
+    for name in ["option", "variable", "context"] {
+        fs::write(path(name), name).unwrap();
+    }
+    let config = format!(
+        "current = \"prod\"\n[contexts.prod]\nserver = \"https://prod\"\ncacert = '{}'\n",
+        path("context").display()
+    );
+    fs::write(path("squall/config.toml"), config).unwrap();
+    let variable = path("variable").to_str().unwrap().to_owned();
+    let option = GlobalOptions {
+        cacert: Some(path("option")),
+        ..GlobalOptions::default()
+    };
+    let insecure = GlobalOptions {
+        insecure: true,
+        ..GlobalOptions::default()
+    };
+    let missing = GlobalOptions {
+        cacert: Some("/nowhere.pem".into()),
+        ..GlobalOptions::default()
+    };
+    let none = GlobalOptions::default();
+    let elsewhere = with_server("https://elsewhere");
+    for (options, variables, expect) in [
+        (&option, &[("SQUALL_CACERT", &*variable)][..], "option"),
+        (&none, &[("SQUALL_CACERT", &*variable)], "variable"),
+        (&none, &[("ST2_CACERT", &*variable)], "variable"),
+        (&none, &[], "context"),
+        (&elsewhere, &[], "the system's"),
+        (&insecure, &[("SQUALL_CACERT", &*variable)], "anybody"),
+        (
+            &missing,
+            &[],
+            "cannot read the trusted certificates in /nowhere.pem (named by --cacert)",
+        ),
+    ] {
+        let shown = match connection(options, &home.surroundings(variables)) {
+            Ok(found) => match found.trust {
+                Trust::System => "the system's".to_owned(),
+                Trust::Anybody => "anybody".to_owned(),
+                Trust::Authorities(text) => String::from_utf8(text).unwrap(),
+            },
+            Err(error) => format!("{error}"),
+        };
+        assert_eq!(shown, expect);
+    }
+}
+
+#[test]
+fn another_server_is_not_believed_by_the_file_of_the_one_before() {
+    let mut entry = ContextEntry::default();
+    entry
+        .point_at("https://a", Some(Path::new("/a.pem")))
+        .unwrap();
+    entry.point_at("https://a", None).unwrap();
+    assert_eq!(entry.cacert.as_deref(), Some(Path::new("/a.pem")));
+    entry.point_at("https://b", None).unwrap();
+    assert_eq!(entry.cacert, None);
+}
