@@ -14,6 +14,7 @@ use crate::Api;
 use crate::caller::{self, Caller};
 use crate::endpoint::{Access, Body, Endpoint, Kind, Parameter};
 use crate::error::Error;
+use crate::front::{Peer, Source};
 use crate::limits;
 use crate::params::Params;
 
@@ -109,6 +110,7 @@ pub(crate) async fn check(
         return Ok(next.run(request).await);
     }
     let (parts, body) = request.into_parts();
+    let source = Source::of(&parts);
     let mut caller = caller::recognise(&rules.api, &parts).await?;
     caller.permission = rules.permission;
     request = Request::from_parts(parts, body);
@@ -118,7 +120,7 @@ pub(crate) async fn check(
         _ => {}
     }
     check_query(&rules.query, &request)?;
-    let cookie = cookie(&rules.api, &caller);
+    let cookie = cookie(&rules.api, &caller, source);
     request.extensions_mut().insert(caller.clone());
     let mut response = next.run(request).await;
     if matches!(rules.access, Access::Object(_))
@@ -155,7 +157,7 @@ fn check_query(declared: &[Parameter], request: &Request) -> Result<(), Error> {
 }
 
 /// A browser can't put a token into the header of an event stream, so it gets it as a cookie.
-fn cookie(api: &Api, caller: &Caller) -> Option<HeaderValue> {
+fn cookie(api: &Api, caller: &Caller, source: Source) -> Option<HeaderValue> {
     let token = caller.token.as_ref().filter(|_| caller.place != "cookie")?;
     let now = api.engine.env().now();
     let left = caller
@@ -164,19 +166,27 @@ fn cookie(api: &Api, caller: &Caller) -> Option<HeaderValue> {
         .map_or(0, |expires| expires.duration_since(now).as_secs().max(0));
     let expires = caller.identity.expires.unwrap_or(now);
     let date = expires.strftime("%a, %d %b %Y %H:%M:%S GMT");
+    let secure = if api.front.is_cookie_secure(source) {
+        "secure; "
+    } else {
+        ""
+    };
     let text = format!(
-        "auth-token={token}; Max-Age={left}; Path=/; expires={date}; secure; HttpOnly; SameSite=lax"
+        "auth-token={token}; Max-Age={left}; Path=/; expires={date}; {secure}HttpOnly; SameSite=lax"
     );
     HeaderValue::from_str(&text).ok()
 }
 
-/// Answers what a browser asks before it asks, and puts the headers on every answer that every
+/// Notes where a request comes from, answers what a browser asks before it asks, and puts the headers on every answer that every
 /// answer has.
 pub(crate) async fn headers(
     Extract(api): Extract<Arc<Api>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
+    let peer = request.extensions().get::<Peer>();
+    let source = api.front.source(peer, request.headers());
+    request.extensions_mut().insert(source);
     let id = request.headers().get(REQUEST_ID).cloned();
     let origin = request.headers().get(header::ORIGIN).cloned();
     let mut response = if request.method() == Method::OPTIONS {

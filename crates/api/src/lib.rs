@@ -18,6 +18,7 @@ mod events;
 mod execution_views;
 mod executions;
 mod files;
+mod front;
 mod guard;
 mod health;
 mod inquiries;
@@ -59,6 +60,7 @@ use squall_auth::Directory;
 use squall_auth::rbac::Roles;
 use squall_engine::Engine;
 
+pub use front::{Front, Peer, SecureCookies};
 pub use limits::Limits;
 pub use live::Followers;
 pub use metrics::Metrics;
@@ -86,6 +88,8 @@ pub struct Api {
     pub host_name: String,
     /// Origins whose pages may call the API from a browser; `*` is any.
     pub allowed_origins: Vec<String>,
+    /// What stands in front of the server.
+    pub front: Front,
     /// Who follows single executions.
     pub followers: Arc<Followers>,
 }

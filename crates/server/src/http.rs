@@ -1,14 +1,24 @@
 //! The ports that the server listens on.
 
-use std::net::SocketAddr;
+mod accept;
+mod certificate;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use squall_api::{Api, Limits, Service};
+use ipnet::IpNet;
+use squall_api::{Api, Front, Limits, SecureCookies, Service};
+use squall_env::Env;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use accept::Port;
+pub(crate) use certificate::{Certificate, TlsOptions};
 
 /// Where to listen, and to whom.
 #[derive(Debug, Clone, Args)]
@@ -35,6 +45,55 @@ pub(crate) struct HttpOptions {
     /// How many executions may wait for a slot before no more work is taken in (429).
     #[arg(long, env = "SQUALL_MAX_QUEUED", default_value_t = 100_000)]
     pub(crate) max_queued: usize,
+    /// How many connections are open at the same time, at most half of the files that the server may
+    /// have open (`ulimit -n`); more wait until one is closed.
+    #[arg(long, env = "SQUALL_MAX_CONNECTIONS", default_value_t = 10_000, value_parser = connections)]
+    pub(crate) max_connections: usize,
+    /// A reverse proxy whose X-Forwarded-For and X-Forwarded-Proto are believed, as an address or
+    /// network (`10.0.0.0/8`); may be given several times.
+    #[arg(
+        long = "trusted-proxy",
+        env = "SQUALL_TRUSTED_PROXIES",
+        value_name = "ADDRESS",
+        value_delimiter = ',',
+        value_parser = network
+    )]
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Whether the session cookie is for encrypted connections only: `auto` (where the request came
+    /// by TLS), `always`, `never`.
+    #[arg(long, env = "SQUALL_SECURE_COOKIES", default_value = "auto")]
+    pub(crate) secure_cookies: CookieOption,
+    #[command(flatten)]
+    pub(crate) tls: TlsOptions,
+}
+
+/// Whether the session cookie is for encrypted connections only.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum CookieOption {
+    /// Where the request came by TLS.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// A number of connections: one at least.
+fn connections(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("there must be one connection at least".to_owned()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(format!("no number of connections: {error}")),
+    }
+}
+
+/// An address, or a network of them.
+fn network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    address.or_else(|_| text.parse()).map_err(|_| {
+        "an address such as 10.1.2.3 or a network such as 10.0.0.0/8 is expected".to_owned()
+    })
 }
 
 impl HttpOptions {
@@ -47,66 +106,158 @@ impl HttpOptions {
             ..Limits::default()
         }
     }
+
+    /// What stands in front of the server.
+    pub(crate) fn front(&self) -> Front {
+        Front {
+            trusted_proxies: self.trusted_proxies.clone(),
+            secure_cookies: match self.secure_cookies {
+                CookieOption::Auto => SecureCookies::Auto,
+                CookieOption::Always => SecureCookies::Always,
+                CookieOption::Never => SecureCookies::Never,
+            },
+        }
+    }
 }
 
 /// Listeners that nobody serves yet: whoever connects waits.
-pub(crate) struct Listeners(Vec<(TcpListener, Service)>);
+pub(crate) struct Listeners {
+    /// Those that were asked for, that of all services first.
+    public: Vec<(TcpListener, Service)>,
+    /// Where TLS is spoken, a port of the loopback interface with plain HTTP beside it: actions,
+    /// sensors and commands of this machine need no certificate to find their own server.
+    local: Option<TcpListener>,
+    certificate: Option<Arc<Certificate>>,
+    connections_max: usize,
+}
 
 impl Listeners {
-    /// Takes the addresses.
+    /// Takes the addresses, and reads the certificate.
     ///
     /// # Errors
     ///
-    /// One is taken, or is not this machine's.
-    pub(crate) async fn open(options: &HttpOptions) -> Result<Listeners> {
+    /// One is taken, or is not this machine's; the certificate can't be used.
+    pub(crate) async fn open(
+        options: &HttpOptions,
+        data: &Path,
+        env: &dyn Env,
+    ) -> Result<Listeners> {
+        let listen = options.listen.ip();
+        let certificate = options.tls.certificate(data, listen, env)?.map(Arc::new);
         let wanted = [
             (Some(options.listen), Service::All),
             (options.listen_auth, Service::Auth),
             (options.listen_stream, Service::Stream),
         ];
-        let mut listeners = Vec::new();
+        let mut public = Vec::new();
         for (address, service) in wanted {
             let Some(address) = address else { continue };
-            let listener = TcpListener::bind(address).await;
-            let listener = listener.with_context(|| {
-                format!("cannot listen on {address}: is another server running?")
-            })?;
-            listeners.push((listener, service));
+            public.push((bind(address).await?, service));
         }
-        Ok(Listeners(listeners))
+        let local = match &certificate {
+            Some(_) => Some(bind((Ipv4Addr::LOCALHOST, 0).into()).await?),
+            None => None,
+        };
+        Ok(Listeners {
+            public,
+            local,
+            certificate,
+            connections_max: fitting(options.max_connections),
+        })
     }
 
-    /// The first address: that of all services.
+    /// Where clients find all services, such as `https://127.0.0.1:9101`.
     ///
     /// # Errors
     ///
-    /// The system does not tell it.
-    pub(crate) fn address(&self) -> Result<SocketAddr> {
-        let (listener, _) = self.0.first().context("there is no listener")?;
-        Ok(listener.local_addr()?)
+    /// The system does not tell the address.
+    pub(crate) fn url(&self) -> Result<String> {
+        let (listener, _) = self.public.first().context("there is no listener")?;
+        let scheme = if self.certificate.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        Ok(format!("{scheme}://{}", listener.local_addr()?))
+    }
+
+    /// Where this machine's own actions, sensors and commands find them.
+    ///
+    /// # Errors
+    ///
+    /// The system does not tell the address.
+    pub(crate) fn local_url(&self) -> Result<String> {
+        match &self.local {
+            Some(listener) => Ok(format!("http://{}", listener.local_addr()?)),
+            None => self.url(),
+        }
+    }
+
+    /// What keeps the certificate up to date, if there is one.
+    pub(crate) fn certificate(&self) -> Option<Arc<Certificate>> {
+        self.certificate.clone()
     }
 
     /// Answers whoever connects.
-    pub(crate) fn serve(self, api: &Arc<Api>) -> Serving {
+    ///
+    /// # Errors
+    ///
+    /// TLS can't be spoken with the certificate.
+    pub(crate) fn serve(self, api: &Arc<Api>) -> Result<Serving> {
         let (stop, stopped) = watch::channel(false);
+        let tls = match &self.certificate {
+            Some(certificate) => Some(TlsAcceptor::from(Arc::new(certificate.config()?))),
+            None => None,
+        };
+        let (room, local_room) = (room(self.connections_max), room(self.connections_max));
+        let local = self.local;
+        let local = local.map(|listener| (listener, Service::All, None, local_room));
+        let public = self.public.into_iter();
+        let public =
+            public.map(|(listener, service)| (listener, service, tls.clone(), Arc::clone(&room)));
         let mut tasks = JoinSet::new();
-        for (listener, service) in self.0 {
-            let mut stopped = stopped.clone();
-            let router = squall_api::router(Arc::clone(api), service);
-            let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
-                // An error says that the server is gone: a reason to stop as well.
-                let _ = stopped.wait_for(|stopped| *stopped).await;
-            });
-            tasks.spawn(async move { serving.await });
+        for (listener, service, tls, room) in public.chain(local) {
+            let port = Port {
+                listener,
+                router: squall_api::router(Arc::clone(api), service),
+                tls,
+                room,
+                env: Arc::clone(api.engine.env()),
+            };
+            tasks.spawn(port.serve(stopped.clone()));
         }
-        Serving { stop, tasks }
+        Ok(Serving { stop, tasks })
     }
+}
+
+/// As many connections as there are files for: actions and the store need theirs too.
+fn fitting(asked: usize) -> usize {
+    let files = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
+    let files = files.map_or(u64::MAX, |(files, _)| files);
+    let half = usize::try_from(files / 2).unwrap_or(usize::MAX);
+    if half < asked {
+        tracing::info!(
+            connections = half,
+            files,
+            "fewer connections than asked for: half of the files that may be open (ulimit -n)"
+        );
+    }
+    asked.min(half)
+}
+
+fn room(connections: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)))
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("cannot listen on {address}: is another server running?"))
 }
 
 /// Ports that are served.
 pub(crate) struct Serving {
     stop: watch::Sender<bool>,
-    tasks: JoinSet<std::io::Result<()>>,
+    tasks: JoinSet<()>,
 }
 
 impl Serving {

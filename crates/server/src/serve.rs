@@ -1,6 +1,5 @@
 //! `squall serve`.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,7 +24,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::access::{AccessOptions, FIRST_USER, StepRights};
-use crate::http::{self, Listeners, Serving};
+use crate::http::{self, Certificate, Listeners, Serving};
 use crate::logging::tell;
 use crate::ssh::SshOptions;
 use crate::tuning::TuningOptions;
@@ -217,8 +216,8 @@ impl Server {
         let store = plant(options, store, &env);
         let key_file = options.key_file.clone();
         let keys = keys::load(&key_file.unwrap_or_else(|| keys::path_for(&data)), &*env)?;
-        let listeners = Listeners::open(&options.http).await?;
-        let address = listeners.address()?;
+        let listeners = Listeners::open(&options.http, &data, &*env).await?;
+        let (url, local_url) = (listeners.url()?, listeners.local_url()?);
 
         let life = Duration::from_secs(24 * 60 * 60);
         let tokens = Arc::new(ActionTokens::new(keys.tokens, life, Arc::clone(&env)));
@@ -230,13 +229,13 @@ impl Server {
             roles: Arc::clone(&roles),
         };
         let directory = ports.directory();
-        let engine = start_engine(options, &data, &keys, ports, address).await?;
+        let engine = start_engine(options, &data, &keys, ports, &local_url).await?;
         let first_password = first_sign_in(&directory, &data, &*env).await?;
 
         let pack_directories = pack_directories(options, &data)?;
         packs::register_all(&engine, &pack_directories).await;
         tell_recovered(engine.recover().await?);
-        let mut services = start_services(&engine);
+        let mut services = start_services(&engine, listeners.certificate());
         services.spawn(Arc::clone(&roles).follow());
         watch_packs(options, &data, &pack_directories, &engine, &mut services)?;
         tokio::spawn(renew_local_token(
@@ -247,11 +246,10 @@ impl Server {
         let (stop_sources, stopped) = watch::channel(false);
         let sources = tokio::spawn(sources::run(
             Arc::clone(&engine),
-            source_settings(options, &data, address),
+            source_settings(options, &data, &local_url),
             stopped,
         ));
 
-        let url = format!("http://{address}");
         let api = Arc::new(Api {
             engine: Arc::clone(&engine),
             directory,
@@ -263,10 +261,10 @@ impl Server {
             url: url.clone(),
             host_name: host_name(),
             allowed_origins: options.http.allowed_origins.clone(),
+            front: options.http.front(),
             followers: Arc::default(),
         });
-        // Commands that know the data directory find the server by it.
-        write_private(&data.join("address"), &url).context("cannot leave the server's address")?;
+        leave_address(&data, &local_url)?;
         Ok(Server {
             engine,
             url,
@@ -276,7 +274,7 @@ impl Server {
             services,
             stop_sources,
             sources,
-            serving: listeners.serve(&api),
+            serving: listeners.serve(&api)?,
         })
     }
 
@@ -390,10 +388,10 @@ fn pack_paths(options: &Options, data: &Path) -> Result<[(String, String); 2]> {
 }
 
 /// What event sources need here: a place for what can be made again, and the API for sensors.
-fn source_settings(options: &Options, data: &Path, address: SocketAddr) -> sources::Settings {
+fn source_settings(options: &Options, data: &Path, url: &str) -> sources::Settings {
     let mut settings = sources::Settings::new(data.join("cache"));
     options.tuning.apply_to_sources(&mut settings);
-    let url = format!("http://{address}/api/v1");
+    let url = format!("{url}/api/v1");
     settings.sensor_environment = vec![("ST2_API_URL".to_owned(), url)];
     settings.shared_environment = Some(data.join(SHARED_ENVIRONMENT));
     settings
@@ -444,7 +442,7 @@ async fn start_engine(
     data: &Path,
     keys: &keys::Keys,
     ports: Ports,
-    address: SocketAddr,
+    url: &str,
 ) -> Result<Arc<Engine>> {
     let Ports {
         store,
@@ -455,7 +453,7 @@ async fn start_engine(
     let mut settings = Settings {
         slots: options.slots,
         joins: options.joins.into(),
-        api_url: format!("http://{address}/api/v1"),
+        api_url: format!("{url}/api/v1"),
         single_server: options.database.is_none(),
         virtualenvs: Some(data.join("virtualenvs")),
         configs: Some(configs(options, data)),
@@ -562,7 +560,7 @@ async fn end_orphans(
     Ok(())
 }
 
-fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
 }
@@ -581,6 +579,11 @@ async fn first_sign_in(
     }
     leave_local_token(directory, data).await?;
     Ok(first_password)
+}
+
+/// Leaves the server's address: commands that know the data directory find the server by it.
+fn leave_address(data: &Path, url: &str) -> Result<()> {
+    write_private(&data.join("address"), url).context("cannot leave the server's address")
 }
 
 /// Leaves a token for commands on this machine by the same user; nobody else can read it.
@@ -605,7 +608,7 @@ async fn renew_local_token(directory: Arc<Directory>, data: PathBuf, env: Arc<dy
     }
 }
 
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+pub(crate) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let fresh = path.with_extension("new");
@@ -637,8 +640,11 @@ fn watch_packs(
 }
 
 /// What runs beside the API for as long as the server does.
-fn start_services(engine: &Arc<Engine>) -> JoinSet<()> {
+fn start_services(engine: &Arc<Engine>, certificate: Option<Arc<Certificate>>) -> JoinSet<()> {
     let mut services = JoinSet::new();
+    if let Some(certificate) = certificate {
+        services.spawn(certificate.follow(Arc::clone(engine.env())));
+    }
     services.spawn(Arc::clone(engine).keep_time());
     services.spawn(Arc::clone(engine).keep_watch(WATCH_PERIOD));
     services.spawn(Arc::clone(engine).keep_alive());

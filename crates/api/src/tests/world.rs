@@ -218,6 +218,7 @@ impl World {
             url: "http://test".to_owned(),
             host_name: "box".to_owned(),
             allowed_origins: Vec::new(),
+            front: crate::Front::default(),
             followers: Arc::default(),
         });
         World {

@@ -23,6 +23,7 @@ use squall_env::{Env, SystemEnv};
 use squall_value::Value;
 use tokio::sync::mpsc;
 
+use crate::http::{CookieOption, HttpOptions, TlsOptions};
 use crate::serve::{self, Server};
 use crate::{logging, shutdown};
 use place::Place;
@@ -109,6 +110,22 @@ fn read_files(files: &[PathBuf]) -> Result<Vec<String>> {
     files.iter().map(read).collect()
 }
 
+/// One port, for one person.
+fn http(options: &Options) -> HttpOptions {
+    HttpOptions {
+        listen: options.listen,
+        listen_auth: None,
+        listen_stream: None,
+        allowed_origins: Vec::new(),
+        max_requests: 64,
+        max_queued: 1_000,
+        max_connections: 1_000,
+        trusted_proxies: Vec::new(),
+        secure_cookies: CookieOption::Auto,
+        tls: TlsOptions::default(),
+    }
+}
+
 async fn demo(
     options: &Options,
     place: &Place,
@@ -127,14 +144,7 @@ async fn demo(
     let server = Server::start(&serve::Options {
         data: place.data(),
         database: None,
-        http: crate::http::HttpOptions {
-            listen: options.listen,
-            listen_auth: None,
-            listen_stream: None,
-            allowed_origins: Vec::new(),
-            max_requests: 64,
-            max_queued: 1_000,
-        },
+        http: http(options),
         access: crate::access::AccessOptions::default(),
         ssh: crate::ssh::SshOptions::default(),
         stackstorm_root: None,
