@@ -309,11 +309,6 @@ fn allow_null(schema: &mut Json) {
             _ => {}
         }
     }
-    if let Some(Json::Array(values)) = schema.get_mut("enum")
-        && !values.contains(&Json::Null)
-    {
-        values.push(Json::Null);
-    }
     for key in ["anyOf", "oneOf"] {
         if let Some(Json::Array(alternatives)) = schema.get_mut(key) {
             let has_null = alternatives.iter().any(|alternative| {
