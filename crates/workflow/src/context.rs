@@ -4,6 +4,9 @@
 //! That makes publishing cheap however many variables there are, and lets a join take from a branch
 //! only what the branch itself has changed: what it merely inherited must not undo what another
 //! branch has published since.
+//!
+//! All variables of a version are put together only while a task under way sees them. Of the others
+//! only what they set is kept, from which they can be put together again: a rerun may ask for them.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -27,7 +30,10 @@ pub(crate) struct Version {
     pub(crate) change: u64,
     /// The names that were set.
     pub(crate) set: Arc<Dict>,
-    values: Values,
+    /// All variables, where they are put together.
+    values: Option<Values>,
+    /// Tasks under way that see it.
+    users: usize,
     /// Entries that point here.
     holders: usize,
     /// Versions made from this one: how many, and the sum of their numbers, which is the number of
@@ -43,6 +49,8 @@ pub(crate) struct Contexts {
     /// How many versions repeat each change, where it is more than one.
     repeats: HashMap<u64, usize>,
     next: VersionId,
+    /// What a task saw that has just ended: its transitions will look at it once more.
+    resting: Option<VersionId>,
     /// Rises when versions are folded together, which outdates every [`Known`].
     folds: u64,
     /// Setting a name replaces it even if both values are dictionaries.
@@ -97,21 +105,14 @@ impl Contexts {
         change: u64,
         set: Arc<Dict>,
     ) {
-        let (depth, mut values) = match parent.and_then(|parent| self.versions.get_mut(&parent)) {
-            None => (0, Values::default()),
+        let depth = match parent.and_then(|parent| self.versions.get_mut(&parent)) {
+            None => 0,
             Some(parent) => {
                 parent.children += 1;
                 parent.children_sum = parent.children_sum.wrapping_add(id);
-                (parent.depth + 1, parent.values.clone())
+                parent.depth + 1
             }
         };
-        if self.replaces {
-            for (name, value) in set.iter() {
-                assign(&mut values, name, value.clone());
-            }
-        } else {
-            overlay(&mut values, &set);
-        }
         if change != id {
             *self.repeats.entry(change).or_insert(1) += 1;
         }
@@ -120,7 +121,8 @@ impl Contexts {
             depth,
             change,
             set,
-            values,
+            values: None,
+            users: 0,
             holders: 0,
             children: 0,
             children_sum: 0,
@@ -245,12 +247,103 @@ impl Contexts {
         sets
     }
 
-    /// The values of a version; sharing them costs nothing.
+    /// A task that sees `id` is under way.
+    pub(crate) fn begin_use(&mut self, id: VersionId) {
+        let Some(version) = self.versions.get_mut(&id) else {
+            return;
+        };
+        version.users += 1;
+        if version.values.is_none() {
+            let values = self.put_together(id);
+            if let Some(version) = self.versions.get_mut(&id) {
+                version.values = Some(values);
+            }
+        }
+    }
+
+    /// A task that sees `id` is no longer under way.
+    pub(crate) fn end_use(&mut self, id: VersionId) {
+        if self.leave(id)
+            && let Some(before) = self.resting.replace(id).filter(|before| *before != id)
+        {
+            self.take_apart(before);
+        }
+    }
+
+    /// A task that sees `from` sees `to` from now on, which was made from it.
+    pub(crate) fn move_use(&mut self, from: VersionId, to: VersionId) {
+        if from != to {
+            self.leave(from);
+            self.begin_use(to);
+            if self.resting != Some(from) {
+                self.take_apart(from);
+            }
+        }
+    }
+
+    /// One user less. Whether none is left.
+    fn leave(&mut self, id: VersionId) -> bool {
+        self.versions.get_mut(&id).is_some_and(|version| {
+            version.users = version.users.saturating_sub(1);
+            version.users == 0
+        })
+    }
+
+    fn take_apart(&mut self, id: VersionId) {
+        if let Some(version) = self.versions.get_mut(&id).filter(|found| found.users == 0) {
+            version.values = None;
+        }
+    }
+
+    /// The values of a version. Sharing them costs nothing while a task that sees them is under way;
+    /// else they are put together from what was set since the nearest version that has them.
     pub(crate) fn values(&self, id: VersionId) -> Values {
-        self.versions
-            .get(&id)
-            .map(|version| version.values.clone())
-            .unwrap_or_default()
+        let (base, sets) = self.way_to(id);
+        let base = base.and_then(|base| self.versions[&base].values.clone());
+        self.lay(base.unwrap_or_default(), &sets)
+    }
+
+    /// The same, for keeping. The map of a version that nobody sees any more is taken, not shared:
+    /// then nothing of it has to be copied.
+    fn put_together(&mut self, id: VersionId) -> Values {
+        let (base, sets) = self.way_to(id);
+        let sets: Vec<Arc<Dict>> = sets.into_iter().cloned().collect();
+        let resting = self.resting;
+        let base = base.and_then(|base| Some((base, self.versions.get_mut(&base)?)));
+        let base = base.and_then(|(id, base)| match base.users {
+            0 if resting != Some(id) => base.values.take(),
+            _ => base.values.clone(),
+        });
+        self.lay(base.unwrap_or_default(), &sets)
+    }
+
+    /// The nearest version towards the root that is put together, and what was set since, newest
+    /// first.
+    fn way_to(&self, id: VersionId) -> (Option<VersionId>, Vec<&Arc<Dict>>) {
+        let mut sets = Vec::new();
+        let mut at = Some(id);
+        while let Some((id, version)) = at.and_then(|id| Some((id, self.versions.get(&id)?))) {
+            if version.values.is_some() {
+                return (Some(id), sets);
+            }
+            sets.push(&version.set);
+            at = version.parent;
+        }
+        (None, sets)
+    }
+
+    /// Lays what was set, newest first, over `values`.
+    fn lay(&self, mut values: Values, sets: &[impl AsRef<Dict>]) -> Values {
+        for set in sets.iter().rev().map(AsRef::as_ref) {
+            if !self.replaces {
+                overlay(&mut values, set);
+                continue;
+            }
+            for (name, value) in set.iter() {
+                assign(&mut values, name, value.clone());
+            }
+        }
+        values
     }
 
     /// The versions of branch `from` whose changes are not in `into`, oldest first.
@@ -383,5 +476,85 @@ fn folds_exactly(below: &Value, above: &Value) -> bool {
         }),
         (_, Value::Dict(_)) => false,
         _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a version's variables are, put together from the root without any help.
+    fn plain(contexts: &Contexts, id: VersionId) -> Dict {
+        let mut sets = Vec::new();
+        let mut at = contexts.get(id);
+        while let Some(version) = at {
+            sets.push(version.set.clone());
+            at = version.parent.and_then(|parent| contexts.get(parent));
+        }
+        visible(&contexts.lay(Values::default(), &sets))
+    }
+
+    /// Versions made and used in a random order, from one seed.
+    fn grown(seed: u64, replaces: bool) -> Contexts {
+        let mut state = seed;
+        let mut random = |below: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 33) % below
+        };
+        let mut contexts = Contexts::default();
+        if replaces {
+            contexts.replace_values();
+        }
+        let mut used = Vec::new();
+        for id in 0..60 {
+            let parent = (id > 0).then(|| id - 1 - random(id.min(5)));
+            let name = format!("v{}", random(9));
+            let inner: Dict = [(Str::from(format!("k{}", random(3))), Value::from(id))]
+                .into_iter()
+                .collect();
+            let value = match random(2) {
+                0 => Value::from(inner),
+                _ => Value::from(id),
+            };
+            let set: Dict = [(Str::from(name), value)].into_iter().collect();
+            contexts.add(id, parent, id, Arc::new(set));
+            contexts.hold(id);
+            contexts.begin_use(id);
+            used.push(id);
+            while used.len() > 3 {
+                let at = usize::try_from(random(4)).unwrap();
+                contexts.end_use(used.swap_remove(at));
+            }
+            if let Some(place) = used.iter().position(|used| Some(*used) == parent) {
+                contexts.move_use(used[place], id);
+                used[place] = id;
+            }
+            for known in 0..=id {
+                let seen = visible(&contexts.values(known));
+                assert_eq!(
+                    Value::from(seen).to_json(),
+                    Value::from(plain(&contexts, known)).to_json(),
+                    "seed {seed}, version {known} after {id}"
+                );
+            }
+        }
+        contexts
+    }
+
+    #[test]
+    fn a_version_is_the_same_whoever_uses_it() {
+        for seed in 0..6 {
+            for replaces in [false, true] {
+                let contexts = grown(seed, replaces);
+                let kept = contexts.versions.values();
+                let kept = kept.filter(|version| version.values.is_some()).count();
+                assert!(
+                    kept <= 4,
+                    "seed {seed}: {kept} are put together, 3 are used"
+                );
+            }
+        }
     }
 }

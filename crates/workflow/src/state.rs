@@ -284,6 +284,9 @@ impl State {
 
     fn drop_entry(&mut self, index: usize) {
         if let Some(entry) = self.entries.remove(&index) {
+            if entry.is_under_way() {
+                self.contexts.end_use(entry.version);
+            }
             self.contexts.release(entry.version);
         }
     }
@@ -307,7 +310,8 @@ impl State {
                         self.active.remove(index);
                     }
                 }
-                entry.status = *status;
+                let change = |entry: &mut Entry| entry.status = *status;
+                change_use(&mut self.contexts, entry, change);
             }
             Piece::Transition {
                 entry: index,
@@ -367,7 +371,8 @@ impl State {
                     }
                     _ => {}
                 }
-                entry.held.clone_from(held);
+                let change = |entry: &mut Entry| entry.held.clone_from(held);
+                change_use(&mut self.contexts, entry, change);
             }
             _ => return Err("not a change of an entry".to_owned()),
         }
@@ -384,6 +389,7 @@ impl State {
             self.unstage(old);
         }
         self.contexts.hold(piece.version);
+        self.contexts.begin_use(piece.version);
         let staged = Staged {
             node,
             route: piece.route,
@@ -406,6 +412,7 @@ impl State {
     fn unstage(&mut self, id: u64) {
         if let Some(staged) = self.staged.remove(&id) {
             self.staged_by_task.remove(&(staged.node, staged.route));
+            self.contexts.end_use(staged.version);
             self.contexts.release(staged.version);
         }
         self.index_staged(id);
@@ -422,6 +429,7 @@ impl State {
             } => {
                 let staged = self.staged.get_mut(id).ok_or(MISSING)?;
                 self.contexts.hold(*version);
+                self.contexts.move_use(staged.version, *version);
                 self.contexts.release(staged.version);
                 staged.version = *version;
                 Arc::make_mut(&mut staged.prev).push(prev.clone());
@@ -595,6 +603,25 @@ impl State {
             first.entry(version.change).or_insert(id);
             pieces.push(piece);
         }
+    }
+}
+
+impl Entry {
+    /// Whether the entry's task runs, or waits for a decision: then it sees its variables.
+    fn is_under_way(&self) -> bool {
+        let is_open = self.status != Status::Unset && !self.status.is_completed();
+        is_open || self.held.is_some()
+    }
+}
+
+/// Changes an entry, which may begin or cease to see its variables by it.
+fn change_use(contexts: &mut Contexts, entry: &mut Entry, change: impl FnOnce(&mut Entry)) {
+    let before = entry.is_under_way();
+    change(entry);
+    match (before, entry.is_under_way()) {
+        (false, true) => contexts.begin_use(entry.version),
+        (true, false) => contexts.end_use(entry.version),
+        _ => {}
     }
 }
 

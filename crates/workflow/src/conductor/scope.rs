@@ -13,6 +13,9 @@ pub(super) struct View<'a> {
     pub(super) conductor: &'a Conductor,
     pub(super) world: World<'a>,
     pub(super) values: Values,
+    /// What was set in this view alone. Apart, because a map that is shared is copied where it is
+    /// changed.
+    own: Values,
     pub(super) current: Option<CurrentTask>,
     pub(super) item: Option<Value>,
 }
@@ -23,13 +26,23 @@ impl<'a> View<'a> {
             conductor,
             world,
             values,
+            own: Values::default(),
             current: None,
             item: None,
         }
     }
 
+    /// Sets a name for this view.
     pub(super) fn set(&mut self, name: &Str, value: Value) {
-        context::assign(&mut self.values, name, value);
+        let known = self.own.get(name).or_else(|| self.values.get(name));
+        let place = known.map_or(self.values.len() + self.own.len(), |(place, _)| *place);
+        self.own.insert(name.clone(), (place, value));
+    }
+
+    /// Looks at these variables from now on; what was set in the view is forgotten.
+    pub(super) fn look_at(&mut self, values: Values) {
+        self.values = values;
+        self.own = Values::default();
     }
 }
 
@@ -55,11 +68,15 @@ impl Conductor {
 
 impl Scope for View<'_> {
     fn variable(&self, name: &str) -> Option<Value> {
-        self.values.get(name).map(|(_, value)| value.clone())
+        let own = self.own.get(name);
+        let found = own.or_else(|| self.values.get(name));
+        found.map(|(_, value)| value.clone())
     }
 
     fn variables(&self) -> Arc<Dict> {
-        Arc::new(context::visible(&self.values))
+        let mut all = self.values.clone();
+        all.extend(self.own.clone());
+        Arc::new(context::visible(&all))
     }
 
     fn current_task(&self) -> Option<CurrentTask> {

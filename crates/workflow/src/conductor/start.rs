@@ -104,7 +104,7 @@ impl Conductor {
             assign(&mut view, &mut rendered, &input.name, value, errors);
         }
         context::overlay(&mut initial, &rendered);
-        view.values = initial.clone();
+        view.look_at(initial.clone());
         let mut rendered = Dict::new();
         for var in &self.definition.vars {
             let value = var.value.evaluate(world.expressions, &view);
