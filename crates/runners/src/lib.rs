@@ -11,6 +11,7 @@
 //! whole tree, daemons included.
 
 mod announcement;
+mod content;
 mod host;
 mod http;
 mod mask;

@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use squall_model::Outcome as Ending;
 use squall_value::{Dict, Value, dict, json};
 
+use crate::content;
 use crate::host::{Host, set};
 use crate::mask::Masker;
 use crate::output::Collector;
@@ -328,7 +329,11 @@ impl Runner for Python {
         registry::parameters_of(self.name())
     }
 
-    async fn run(&self, job: Job, output: OutputSink, cancel: CancelSignal) -> Outcome {
+    async fn run(&self, mut job: Job, output: OutputSink, cancel: CancelSignal) -> Outcome {
+        let _content = match content::check_out(&mut job).await {
+            Ok(content) => content,
+            Err(reason) => return Outcome::failed(reason),
+        };
         if !matches!(job.config, Value::Null | Value::Dict(_)) {
             let kind = job.config.kind();
             return Outcome::failed(format!(

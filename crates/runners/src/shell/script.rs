@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use squall_value::Value;
 
 use super::{Options, arguments, not_started, outcome, private_stdin};
+use crate::content;
 use crate::host::Host;
 use crate::mask::Masker;
 use crate::port::{CancelSignal, Job, Outcome, OutputSink, Runner};
@@ -92,7 +93,11 @@ impl Runner for ShellScript {
         registry::parameters_of(self.name())
     }
 
-    async fn run(&self, job: Job, output: OutputSink, cancel: CancelSignal) -> Outcome {
+    async fn run(&self, mut job: Job, output: OutputSink, cancel: CancelSignal) -> Outcome {
+        let _content = match content::check_out(&mut job).await {
+            Ok(content) => content,
+            Err(reason) => return Outcome::failed(reason),
+        };
         let Some(script) = job.entry_point.clone() else {
             return Outcome::failed("Missing entry_point action metadata attribute");
         };
