@@ -299,6 +299,7 @@ fn source(state: &SourceState) -> Value {
         "state" => state.phase.as_str(),
         "restarts" => state.restarts,
         "last_error" => state.last_error.clone(),
+        "next_start" => state.next_start.map(squall_wire::timestamp),
         "pid" => state.pid,
     }
 }

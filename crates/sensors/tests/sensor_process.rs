@@ -376,6 +376,11 @@ class Subject(Base, Sensor):
         tokio::task::yield_now().await;
     }
     lab.sink.wait_for(2).await;
+    let told = lab.handle.state().last_error.unwrap();
+    assert!(
+        told.contains("its events wait: the event could not be stored: the disk is full"),
+        "{told}"
+    );
     let sent = std::fs::read_to_string(lab.directory.path().join("sent")).unwrap_or_default();
     let sent: u32 = sent.parse().unwrap_or(0);
     assert!(sent <= 2, "{sent} were sent with two answers");
@@ -384,6 +389,32 @@ class Subject(Base, Sensor):
     // A fourth event may be waiting for its answer, and with it the sensor's end.
     lab.sink.permit(1_000_000);
     lab.stop().await;
+}
+
+#[tokio::test]
+async fn a_flood_is_told_and_nothing_of_it_is_lost() {
+    let text = code(
+        r#"
+class Subject(Base, Sensor):
+    def run(self):
+        for n in range(60):
+            self.sensor_service.dispatch("examples.n", {"n": n})
+"#,
+    );
+    for (max, is_told) in [(50, true), (60, false)] {
+        let lab = Lab::start_with(&text, MemorySink::new(), |_, limits| {
+            limits.flood_events = max
+        });
+        lab.sink.wait_for(60).await;
+        lab.phase(|phase| *phase == Phase::Finished).await;
+        let told = lab.handle.state().last_error.unwrap_or_default();
+        assert_eq!(
+            told.contains("it floods: more than 50 events within 10 s"),
+            is_told,
+            "{told}"
+        );
+        assert_eq!(lab.handle.state().restarts, 0);
+    }
 }
 
 #[tokio::test]

@@ -46,6 +46,7 @@ impl Sensor {
                     Column::new("enabled", "enabled", Show::Enabled),
                     Column::new("state", "process.state", Show::Plain),
                     Column::new("restarts", "process.restarts", Show::Plain),
+                    Column::new("next start", "process.next_start", Show::Moment),
                     Column::new("last error", "process.last_error", Show::Plain),
                     Column::new("triggers", "trigger_types", Show::Plain),
                 ]);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
+use squall_model::Timestamp;
 use squall_sensors::sensor::{Handle, Phase};
 use squall_value::Str;
 
@@ -85,6 +86,8 @@ pub struct SourceState {
     pub restarts: u64,
     /// Why it failed last; kept while it runs again.
     pub last_error: Option<Str>,
+    /// When a sensor that failed is started again, while it waits for that.
+    pub next_start: Option<Timestamp>,
     /// The process of a sensor, while there is one.
     pub pid: Option<u32>,
 }
@@ -125,6 +128,7 @@ impl Board {
             phase: SourcePhase::Elsewhere,
             restarts: 0,
             last_error: None,
+            next_start: None,
             pid: None,
         };
         let entry = Entry {
@@ -203,6 +207,10 @@ fn overlay(state: &mut SourceState, handle: &Handle) {
         Phase::Failed => SourcePhase::Failed,
         Phase::Finished => SourcePhase::Finished,
         Phase::Stopped => SourcePhase::Elsewhere,
+    };
+    state.next_start = match sensor.phase {
+        Phase::BackingOff { until } => Some(until),
+        _ => None,
     };
     state.restarts = sensor.restarts;
     state.last_error = sensor.last_error;

@@ -10,6 +10,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Mutex;
 
 use super::lines::{Line, read_line};
+use super::notice::{Flood, Notice};
 use super::protocol::{self, Message, Refusal, Request};
 use super::{Level, Ports, Protocol, SensorSpec};
 use crate::event::{DispatchError, Event};
@@ -61,6 +62,8 @@ pub(super) struct Conversation {
     pub(super) ports: Ports,
     pub(super) message_bytes_max: usize,
     pub(super) doing: Arc<Doing>,
+    pub(super) flood: Flood,
+    pub(super) notice: Notice,
 }
 
 /// Which of the pack's code has been entered and not left, and since when.
@@ -135,6 +138,7 @@ impl Conversation {
                         .line(&self.spec.reference, level, &logger, &message);
                 }
                 Ok(Message::Request { id, request }) => {
+                    self.count(&request);
                     let result = self.answer(request).await;
                     let lost = matches!(result, Err(Failure::LeaseLost));
                     let result = result.map_err(Failure::into_refusal);
@@ -153,6 +157,14 @@ impl Conversation {
                     }
                 }
             }
+        }
+    }
+
+    fn count(&mut self, request: &Request) {
+        if matches!(request, Request::Dispatch { .. })
+            && let Some(reason) = self.flood.sent(self.ports.env.now())
+        {
+            self.notice.tell(reason);
         }
     }
 
@@ -214,7 +226,7 @@ impl Conversation {
                 Err(error) if !error.is_transient() => return Err(Failure::Refused(error.into())),
                 Err(error) => error,
             };
-            tracing::warn!(sensor = &*self.spec.reference, %error, "an event of a sensor waits");
+            self.notice.tell(format!("its events wait: {error}"));
             self.ports.env.sleep(pause).await;
             pause = (pause * 2).min(DISPATCH_PAUSE_MAX);
         }

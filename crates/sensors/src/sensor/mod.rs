@@ -6,6 +6,7 @@
 
 mod conversation;
 mod lines;
+mod notice;
 mod process;
 mod protocol;
 mod service;
@@ -134,6 +135,10 @@ pub struct Limits {
     /// After so long in the pack's `setup` or `poll`, or the import of its file, a sensor is said to
     /// hang perhaps.
     pub overdue_after: Duration,
+    /// So many events within [`Limits::flood_within`] are a flood, which is told.
+    pub flood_events: u32,
+    /// See [`Limits::flood_events`].
+    pub flood_within: Duration,
     /// How long a sensor that was told to stop may take.
     pub stop_grace: Duration,
 }
@@ -147,6 +152,8 @@ impl Default for Limits {
             failures_max: 10,
             stable_after: Duration::from_secs(60),
             overdue_after: Duration::from_secs(60),
+            flood_events: 10_000,
+            flood_within: Duration::from_secs(10),
             stop_grace: Duration::from_secs(5),
         }
     }

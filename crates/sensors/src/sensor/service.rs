@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::conversation::{Conversation, Doing, Outcome, Speaker};
+use super::notice::{Flood, Notice};
 use super::process::{command_line, log_output, spawn};
 use super::tree::kill_tree;
 use super::{Limits, Phase, Ports, Protocol, SensorSpec, SensorState, protocol};
@@ -161,11 +162,13 @@ impl Service {
         let Some(reason) = doing.overdue(now, self.limits.overdue_after) else {
             return;
         };
-        let known = self.state.borrow().last_error.clone();
-        if known.as_deref() != Some(reason.as_str()) {
-            tracing::warn!(sensor = &*self.spec.reference, "{reason}");
-            self.state
-                .send_modify(|state| state.last_error = Some(Str::from(reason)));
+        self.notice().tell(reason);
+    }
+
+    fn notice(&self) -> Notice {
+        Notice {
+            sensor: self.spec.reference.clone(),
+            state: self.state.clone(),
         }
     }
 
@@ -230,6 +233,12 @@ impl Service {
             ports: self.ports.clone(),
             message_bytes_max: self.limits.message_bytes_max,
             doing: Arc::default(),
+            flood: Flood::new(
+                self.limits.flood_events,
+                self.limits.flood_within,
+                self.ports.env.now(),
+            ),
+            notice: self.notice(),
         };
         let mut process = Process { child, pid, marker };
         let end = self.attend(&mut process, conversation, speaker).await;
