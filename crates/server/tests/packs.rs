@@ -182,6 +182,55 @@ fn packs_are_installed_updated_and_removed() {
 }
 
 #[test]
+fn packs_are_upgraded_from_where_they_came() {
+    let server = Server::start();
+    let upgrade = |names: &[&str]| {
+        let words = ["pack", "upgrade", "-j"].iter().chain(names);
+        server.works(&words.copied().collect::<Vec<_>>())
+    };
+    assert!(upgrade(&[]).contains("Nothing is newer"));
+    for pack in ["shop", "pinned"] {
+        server.release(pack, "1.0.0", "");
+    }
+    let url = |pack: &str| format!("file://{}", server.path("sources").join(pack).display());
+    server.file("plain/plain/pack.yaml", "name: plain\nversion: 1.0.0\n");
+    let plain = server.path("plain/plain");
+    server.works(&[
+        "pack",
+        "install",
+        &format!("{}=main", url("shop")),
+        plain.to_str().unwrap(),
+    ]);
+    server.works(&["pack", "install", &format!("{}=1.0.0", url("pinned"))]);
+
+    let told = upgrade(&["shop", "pinned"]);
+    assert!(
+        told.contains("it is the newest") && told.contains("it stays at 1.0.0"),
+        "{told}"
+    );
+    for pack in ["shop", "pinned"] {
+        server.release(pack, "2.0.0", "");
+    }
+    server.file("plain/plain/pack.yaml", "name: plain\nversion: 2.0.0\n");
+    let told = upgrade(&[]);
+    assert!(told.contains("Installed plain, shop"), "{told}");
+    assert!(server.said("shop").contains("2.0.0"));
+    assert!(server.said("pinned").contains("1.0.0"));
+    assert!(server.works(&["pack", "get", "plain"]).contains("2.0.0"));
+
+    let told = server.fails(&["pack", "upgrade", "core"]);
+    assert!(
+        told.contains("it was not installed by packs.install"),
+        "{told}"
+    );
+    // What is gone keeps nobody else from the newest.
+    fs::remove_dir_all(server.path("plain")).unwrap();
+    server.release("shop", "3.0.0", "");
+    upgrade(&[]);
+    assert!(server.said("shop").contains("3.0.0"));
+}
+
+#[test]
 fn an_install_that_fails_changes_nothing() {
     let server = Server::start();
     let url = server.release("shop", "1.0.0", "");

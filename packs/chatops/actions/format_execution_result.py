@@ -1,6 +1,6 @@
+from squall_packs import server
 from st2common.runners.base_action import Action
 
-from lib import server
 
 
 class FormatExecutionResult(Action):

@@ -1,8 +1,8 @@
 import time
 
+from squall_packs import server
 from st2common.runners.base_action import Action
 
-from lib import server
 
 # An execution in another state has ended, or waits for a person.
 GOES_ON = ("requested", "scheduled", "running", "canceling", "delayed")

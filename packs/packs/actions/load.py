@@ -1,6 +1,6 @@
 """Registers packs."""
 
-from lib import server
+from squall_packs import server
 from st2common.runners.base_action import Action
 
 

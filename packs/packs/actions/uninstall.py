@@ -1,6 +1,7 @@
 """Removes packs."""
 
-from lib import places, server
+from lib import places
+from squall_packs import server
 from st2common.runners.base_action import Action
 
 

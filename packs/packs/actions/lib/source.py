@@ -1,17 +1,21 @@
 """Where packs come from: git, a directory, the index."""
 
 import collections
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 
-from lib import places, server
-from squall_packs import program
+from lib import places
+from squall_packs import program, server
 
 # The version of StackStorm whose packs and clients the server understands.
 SPOKEN = (3, 9, 0)
+
+# Beside the files of a version: where it comes from.
+NOTE = "source.json"
 
 Found = collections.namedtuple("Found", "ref version path metadata")
 
@@ -72,6 +76,16 @@ def clone(url, version, target):
     raise ValueError("%s has no version %s: no tag, branch or commit is called so" % (url, version))
 
 
+def repository(source, version):
+    """The repository that a source means, or None where a plain directory is copied."""
+    directory = local(source)
+    if directory:
+        return directory if version or is_repository(directory) else None
+    if re.search(r"://|^[\w.-]+@[\w.-]+:", source):
+        return source
+    return from_index(source)
+
+
 def fetch(wanted):
     source, version = split(wanted)
     if local(wanted):
@@ -81,18 +95,18 @@ def fetch(wanted):
         # mkdtemp is for its owner alone; actions may run as another user.
         os.chmod(base, 0o755)
         files = os.path.join(base, ".fetched")
-        directory = local(source)
-        if directory and not version and not is_repository(directory):
-            shutil.copytree(directory, files, symlinks=True)
-        elif directory or re.search(r"://|^[\w.-]+@[\w.-]+:", source):
-            clone(directory or source, version, files)
+        url = repository(source, version)
+        if url:
+            clone(url, version, files)
         else:
-            clone(from_index(source), version, files)
+            shutil.copytree(local(source), files, symlinks=True)
         metadata = read_metadata(files, source)
         reference = str(metadata.get("ref") or metadata.get("name") or name_of(source))
         places.check_name(reference)
         path = os.path.join(base, reference)
         os.rename(files, path)
+        with open(os.path.join(base, NOTE), "w") as file:
+            json.dump({"source": source, "version": version}, file)
         make_executable(os.path.join(path, "actions"))
     except BaseException:
         shutil.rmtree(base, ignore_errors=True)

@@ -59,6 +59,44 @@ fn whole(pack: &str) -> Value {
     }
 }
 
+pub(crate) const UPGRADE_EXAMPLES: &str = "\
+A pack that was installed by a tag or commit stays at it; one that was installed by a branch, or by
+no version, becomes what is newest there. What has not changed is left alone.
+
+Examples:
+  squall pack upgrade
+  squall pack upgrade shop linen";
+
+/// Options of `pack upgrade`.
+#[derive(Debug, Args)]
+pub struct Upgrade {
+    /// Names [default: all that were installed]
+    #[arg(value_name = "PACK")]
+    packs: Vec<String>,
+    /// Upgrade packs even if they say that they don't fit this server
+    #[arg(long)]
+    force: bool,
+    /// Leave out the packs that they depend on
+    #[arg(long)]
+    skip_dependencies: bool,
+    /// Print what the actions print, as it comes
+    #[arg(long)]
+    tail: bool,
+}
+
+impl Upgrade {
+    pub(super) async fn carry_out(self, invocation: &mut Invocation) -> Result<u8> {
+        let mut parameters = Dict::new();
+        parameters.insert(
+            "packs",
+            Value::from_iter(self.packs.into_iter().map(Value::from)),
+        );
+        parameters.insert("force", self.force);
+        parameters.insert("skip_dependencies", self.skip_dependencies);
+        start(invocation, "packs.upgrade", parameters, self.tail).await
+    }
+}
+
 /// Options of `pack remove`.
 #[derive(Debug, Args)]
 pub struct Remove {

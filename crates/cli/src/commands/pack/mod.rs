@@ -37,6 +37,9 @@ pub enum Pack {
     /// Install or update packs
     #[command(after_help = life::INSTALL_EXAMPLES)]
     Install(life::Install),
+    /// Install packs anew that have changed where they came from
+    #[command(after_help = life::UPGRADE_EXAMPLES)]
+    Upgrade(life::Upgrade),
     /// Remove packs; their configurations stay
     #[command(after_help = "Example:\n  squall pack remove shop")]
     Remove(life::Remove),
@@ -116,6 +119,7 @@ impl Pack {
                 show::one(invocation, Resource::Packs, &pack, &first).await
             }
             Pack::Install(install) => install.carry_out(invocation).await,
+            Pack::Upgrade(upgrade) => upgrade.carry_out(invocation).await,
             Pack::Remove(remove) => remove.carry_out(invocation).await,
             Pack::Search { text } => life::search(invocation, &text).await,
             Pack::Show { pack } => life::show(invocation, &pack).await,

@@ -6,6 +6,10 @@ import urllib.error
 import urllib.request
 
 
+class Refused(RuntimeError):
+    """What the server says instead of doing it, with the status in `code`."""
+
+
 def call(method, path, body=None):
     request = urllib.request.Request(
         os.environ["ST2_ACTION_API_URL"] + path,
@@ -22,11 +26,18 @@ def call(method, path, body=None):
         with opener.open(request, timeout=300) as answer:
             text = answer.read()
     except urllib.error.HTTPError as error:
-        text = error.read().decode("utf-8", "replace")
-        failure = RuntimeError("%s %s gave %s: %s" % (method, path, error.code, text))
-        failure.code = error.code
-        raise failure from None
+        refused = Refused(reason(error.read().decode("utf-8", "replace")))
+        refused.code = error.code
+        raise refused from None
     return json.loads(text) if text else None
+
+
+def reason(text):
+    """The words in an answer that refuses, in which StackStorm wraps them."""
+    try:
+        return json.loads(text)["faultstring"]
+    except (ValueError, KeyError, TypeError):
+        return text
 
 
 def post(path, body):
@@ -36,8 +47,8 @@ def post(path, body):
 def exists(path):
     try:
         call("GET", path)
-    except RuntimeError as error:
-        if getattr(error, "code", None) == 404:
+    except Refused as refused:
+        if refused.code == 404:
             return False
         raise
     return True
