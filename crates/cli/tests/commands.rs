@@ -704,3 +704,32 @@ async fn workflows_are_checked_drawn_and_tested_without_a_server() {
     let shown = server.run(&nowhere, &[]).await;
     assert!(shown.contains("none"), "{shown}");
 }
+
+#[tokio::test]
+async fn expressions_are_evaluated_without_a_server() {
+    let server = Server::start().await;
+    let file = server.home.path().join("vars.yaml");
+    std::fs::write(&file, "vms: [{name: a, up: true}, {name: b}]\n").unwrap();
+    let file = file.to_str().unwrap();
+    for option in ["--vars", "--context-file", "--context"] {
+        let line = format!("expr eval ctx().vms.name {option} {file} --json");
+        let shown = server.run(&line, &[]).await;
+        assert_eq!(one_line(&shown), r#"["a","b"]-- 0"#, "{option}");
+    }
+    server
+        .check(
+            &format!("expr eval ctx().vms.where($.up --context {file}"),
+            expect![[r#"
+                -- 1
+                error: YaqlEvaluationException: Unable to evaluate expression '<% ctx().vms.where($.up %>'. YaqlGrammarException: Parse error: unexpected end of statement
+                  | <% ctx().vms.where($.up %>
+                  |                        ^
+            "#]],
+        )
+        .await;
+    let shown = server
+        .run("expr eval 1 --context no-such-file.yaml", &[])
+        .await;
+    assert!(shown.contains("no-such-file.yaml"), "{shown}");
+    assert_eq!(server.asked(), Vec::<String>::new());
+}

@@ -19,7 +19,7 @@ pub enum Expr {
     /// Evaluate a YAQL or Jinja expression as a workflow would
     ///
     /// A text without `<% %>` or `{{ }}` is taken as one whole expression. There is no datastore
-    /// here.
+    /// here, and no server: `--context` names a file of variables, as `--vars` does.
     #[command(after_help = "\
 Examples:
   squall expr eval 'range(3).select($ * 2)'
@@ -74,7 +74,12 @@ impl Eval {
         } else {
             self.expression
         };
-        let variables = match &self.variables {
+        // No server is asked here, so this context can only be the expression's.
+        let variables = match self
+            .variables
+            .as_ref()
+            .or(invocation.options.context.as_ref())
+        {
             Some(path) => input::object(input::data(path)?, "the variables")?,
             None => Dict::new(),
         };
