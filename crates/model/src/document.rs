@@ -54,7 +54,6 @@ kinds! {
     Position "position" "How far a native source has read, or a timer's last tick. Key: the source.",
     Trace "trace" "A trace. Key: the tag.",
     Inquiry "inquiry" "An open question. Key: the execution's id.",
-    Audit "audit" "An entry of the audit record. Key: its id.",
     Setting "setting" "A setting of the whole installation. Key: the name.",
 }
 

@@ -4,6 +4,7 @@
 //! Nothing here does I/O, reads a clock or knows a wire format. Formats belong to `wire`, `packs`
 //! and the stores.
 
+mod audit;
 mod document;
 mod event;
 mod execution;
@@ -12,6 +13,7 @@ mod output;
 mod reference;
 mod state;
 
+pub use audit::{AuditRecord, AuditResult, Author};
 pub use document::{Document, DocumentKind};
 pub use event::{Enforcement, EnforcementOutcome, TriggerInstance, TriggerInstanceStatus};
 pub use execution::{

@@ -9,11 +9,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use squall_env::Env;
 use squall_model::{
-    Document, DocumentKind, Enforcement, EnforcementId, Execution, ExecutionId, Lease, OutputChunk,
-    Payload, RawId, State, Timestamp, TriggerInstance, TriggerInstanceId,
+    AuditRecord, Document, DocumentKind, Enforcement, EnforcementId, Execution, ExecutionId, Lease,
+    OutputChunk, Payload, RawId, State, Timestamp, TriggerInstance, TriggerInstanceId,
 };
 use squall_store::{
-    Change, Command, CommitError, Committed, DocumentFilter, EnforcementFilter, Error,
+    AuditFilter, Change, Command, CommitError, Committed, DocumentFilter, EnforcementFilter, Error,
     ExecutionFilter, Listing, Page, Purge, Server, Store, Subscription, Transaction,
     TriggerInstanceFilter,
 };
@@ -248,6 +248,14 @@ impl Store for PlantedStore {
 
     async fn content(&self, hash: &str) -> Result<Option<Str>, Error> {
         self.inner.content(hash).await
+    }
+
+    async fn audit(
+        &self,
+        filter: &AuditFilter,
+        page: Page,
+    ) -> Result<Listing<Arc<AuditRecord>>, Error> {
+        self.inner.audit(filter, page).await
     }
 
     async fn purge(&self, purge: Purge) -> Result<u64, Error> {

@@ -7,11 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use squall_env::{Env, FakeEnv};
 use squall_model::{
-    Document, DocumentKind, Enforcement, EnforcementId, Execution, ExecutionId, Lease, OutputChunk,
-    Payload, RawId, Timestamp, TriggerInstance, TriggerInstanceId,
+    AuditRecord, Document, DocumentKind, Enforcement, EnforcementId, Execution, ExecutionId, Lease,
+    OutputChunk, Payload, RawId, Timestamp, TriggerInstance, TriggerInstanceId,
 };
 use squall_store::{
-    Change, Command, CommitError, Committed, DocumentFilter, EnforcementFilter, Error,
+    AuditFilter, Change, Command, CommitError, Committed, DocumentFilter, EnforcementFilter, Error,
     ExecutionFilter, Listing, MemoryStore, Page, Purge, Server, Store, Subscription, Transaction,
     TriggerInstanceFilter,
 };
@@ -140,7 +140,8 @@ fn describe(command: &Command) -> Option<String> {
         | Command::PutContent { .. }
         | Command::HoldLease { .. }
         | Command::ReleaseLease { .. }
-        | Command::RequireServer(_) => return None,
+        | Command::RequireServer(_)
+        | Command::Record(_) => return None,
     })
 }
 
@@ -361,6 +362,15 @@ impl Store for FaultyStore {
     async fn content(&self, hash: &str) -> Result<Option<Str>, Error> {
         self.read().await?;
         self.inner.content(hash).await
+    }
+
+    async fn audit(
+        &self,
+        filter: &AuditFilter,
+        page: Page,
+    ) -> Result<Listing<Arc<AuditRecord>>, Error> {
+        self.read().await?;
+        self.inner.audit(filter, page).await
     }
 
     async fn purge(&self, purge: Purge) -> Result<u64, Error> {

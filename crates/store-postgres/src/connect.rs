@@ -11,7 +11,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Row, Statement};
 
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration {
         number: 1,
         name: "initial",
@@ -31,6 +31,11 @@ const MIGRATIONS: [Migration; 4] = [
         number: 4,
         name: "buckets",
         sql: include_str!("schema/0004_buckets.sql"),
+    },
+    Migration {
+        number: 5,
+        name: "audit",
+        sql: include_str!("schema/0005_audit.sql"),
     },
 ];
 

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use squall_model::{
-    Document, DocumentKind, Enforcement, Execution, ExecutionId, Lease, OutputChunk, RawId,
-    Timestamp, TriggerInstance, TriggerInstanceId, TriggerInstanceStatus,
+    AuditRecord, Document, DocumentKind, Enforcement, Execution, ExecutionId, Lease, OutputChunk,
+    RawId, Timestamp, TriggerInstance, TriggerInstanceId, TriggerInstanceStatus,
 };
 use squall_store::codec::{Encoded, Packed};
 use squall_store::decide::Accepted;
@@ -62,6 +62,7 @@ pub(crate) struct Plan {
     pub(crate) documents: HashMap<(DocumentKind, Str), Option<DocumentWrite>>,
     pub(crate) contents: HashMap<Str, Packed>,
     pub(crate) leases: HashMap<Str, LeaseWrite>,
+    pub(crate) audit: Vec<(Arc<AuditRecord>, Packed)>,
     pub(crate) tally: Tally,
     pub(crate) changes: Vec<Change>,
 }
@@ -143,6 +144,10 @@ impl Plan {
             }
             Command::ReleaseLease { name, holder } => self.release(name, *holder),
             Command::RequireServer(_) => {}
+            Command::Record(record) => {
+                let row = encoded.body.map(|body| (Arc::clone(record), body));
+                self.audit.extend(row);
+            }
         }
     }
 

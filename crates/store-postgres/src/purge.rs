@@ -21,6 +21,7 @@ pub(crate) async fn run(session: &Session, purge: Purge) -> Result<u64, Error> {
             limit,
         } => (TRIGGER_INSTANCES, occurred_before, limit),
         Purge::Changes { before, limit } => (CHANGES, before, limit),
+        Purge::Audit { before, limit } => (AUDIT, before, limit),
         Purge::Expired { now, limit } => (EXPIRED, now, limit),
     };
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -123,6 +124,17 @@ const CHANGES: &str = "
             9223372036854775807)
         ORDER BY position LIMIT $2),
     gone AS (DELETE FROM change WHERE position IN (SELECT position FROM old))
+    SELECT count(*) FROM old";
+
+/// From the oldest on, no further than the first that must stay, and never the newest of all.
+const AUDIT: &str = "
+    WITH old AS (
+        SELECT number FROM audit
+        WHERE number < (SELECT max(number) FROM audit) AND number < coalesce(
+            (SELECT number FROM audit WHERE at >= $1 ORDER BY number LIMIT 1),
+            9223372036854775807)
+        ORDER BY number LIMIT $2),
+    gone AS (DELETE FROM audit WHERE number IN (SELECT number FROM old))
     SELECT count(*) FROM old";
 
 const EXPIRED: &str = "

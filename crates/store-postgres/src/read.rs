@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use squall_model::{
-    Document, DocumentKind, Enforcement, EnforcementOutcome, Execution, Id, RuleRef,
+    AuditRecord, Document, DocumentKind, Enforcement, EnforcementOutcome, Execution, Id, RuleRef,
     TriggerInstance, TriggerRef,
 };
 use squall_store::Change;
-use squall_store::codec::{self, ChangeRow, Damage, ExecutionRow};
+use squall_store::codec::{self, AuditRow, ChangeRow, Damage, ExecutionRow};
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
 
@@ -28,6 +28,9 @@ pub(crate) const ENFORCEMENT: &str = "id, rule, trigger_instance, enforced, exec
 
 /// The columns that [`document`] reads.
 pub(crate) const DOCUMENT: &str = "kind, key, id, pack, revision, changed, expires, body";
+
+/// The columns that [`audit`] reads.
+pub(crate) const AUDIT: &str = "number, at, \"user\", action, resource, result, body";
 
 /// A value of a column.
 pub(crate) fn get<'a, T: FromSql<'a>>(row: &'a Row, column: usize) -> Result<T, Damage> {
@@ -122,6 +125,20 @@ pub(crate) fn document(row: &Row) -> Result<Document, Damage> {
         expires: get::<Option<i64>>(row, 6)?.map(codec::moment).transpose()?,
         body: codec::decode_document(get(row, 7)?)?,
     })
+}
+
+/// An entry of the audit record from the columns [`AUDIT`].
+pub(crate) fn audit(row: &Row) -> Result<AuditRecord, Damage> {
+    AuditRow {
+        number: get(row, 0)?,
+        at: get(row, 1)?,
+        user: &text(row, 2)?,
+        action: &text(row, 3)?,
+        resource: optional_text(row, 4)?.as_deref(),
+        result: get(row, 5)?,
+        body: get(row, 6)?,
+    }
+    .record()
 }
 
 /// A change from the columns of its table, in order.

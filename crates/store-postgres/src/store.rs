@@ -8,13 +8,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use squall_env::Env;
 use squall_model::{
-    Document, DocumentKind, Enforcement, EnforcementId, Execution, ExecutionId, Lease, OutputChunk,
-    Payload, RawId, Timestamp, TriggerInstance, TriggerInstanceId,
+    AuditRecord, Document, DocumentKind, Enforcement, EnforcementId, Execution, ExecutionId, Lease,
+    OutputChunk, Payload, RawId, Timestamp, TriggerInstance, TriggerInstanceId,
 };
 use squall_store::codec::{self, Damage, Encoded, micros};
 use squall_store::sql::{self, Conditions, Dialect};
 use squall_store::{
-    BACKLOG, Change, CommitError, Committed, DocumentFilter, EnforcementFilter, Error,
+    AuditFilter, BACKLOG, Change, CommitError, Committed, DocumentFilter, EnforcementFilter, Error,
     ExecutionFilter, ExecutionOrder, Listing, Page, Purge, Server, Store, Subscription,
     Transaction, TriggerInstanceFilter,
 };
@@ -232,6 +232,13 @@ pub(crate) const DOCUMENTS: Table<Document> = Table {
     name: "document",
     columns: read::DOCUMENT,
     decode: read::document,
+    is_by_id: false,
+};
+
+pub(crate) const AUDIT: Table<AuditRecord> = Table {
+    name: "audit",
+    columns: read::AUDIT,
+    decode: read::audit,
     is_by_id: false,
 };
 
@@ -739,6 +746,28 @@ impl Store for PostgresStore {
         })
         .await?;
         Ok(found.into_iter().next())
+    }
+
+    async fn audit(
+        &self,
+        filter: &AuditFilter,
+        page: Page,
+    ) -> Result<Listing<Arc<AuditRecord>>, Error> {
+        let session = self.session().await?;
+        let conditions = sql::audit(DIALECT, filter);
+        let total = if filter.is_all() {
+            // Numbers have no gaps.
+            let select = "SELECT coalesce(max(number) - min(number) + 1, 0) FROM audit";
+            number(&session, select, conditions.clone()).await?
+        } else {
+            count(&session, "audit", conditions.clone()).await?
+        };
+        let order = if filter.oldest_first {
+            "at, number"
+        } else {
+            "at DESC, number DESC"
+        };
+        AUDIT.page(&session, conditions, order, page, total).await
     }
 
     async fn purge(&self, purge: Purge) -> Result<u64, Error> {

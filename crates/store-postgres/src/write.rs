@@ -38,6 +38,7 @@ pub(crate) fn calls(plan: &Plan, last_position: u64) -> Vec<Call<'_>> {
     streams(plan, &mut call);
     documents(plan, &mut call);
     singletons(plan, &mut call);
+    audit(plan, &mut call);
     tally(plan, &mut call);
     changes(plan, last_position, &mut call);
     calls
@@ -313,6 +314,28 @@ fn singletons<'a>(plan: &'a Plan, call: Push<'a, '_>) {
             columns!(held, (name, holder, until) => escape(name), *holder, micros(*until)),
         );
     }
+}
+
+/// The lock of the lane makes sure that nobody else gives the same numbers.
+fn audit<'a>(plan: &'a Plan, call: Push<'a, '_>) {
+    if plan.audit.is_empty() {
+        return;
+    }
+    call(
+        "INSERT INTO audit (number, at, \"user\", action, resource, result, body)
+         SELECT last.number + new.place, at, \"user\", action, resource, result, body
+         FROM UNNEST($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[])
+                 WITH ORDINALITY AS new (at, \"user\", action, resource, result, body, place),
+             (SELECT coalesce(max(number), 0) AS number FROM audit) AS last",
+        columns!(&plan.audit, (record, body) =>
+            micros(record.at),
+            escape(&record.author.user),
+            escape(&record.action),
+            record.resource.as_deref().map(escape),
+            record.result.as_str(),
+            body.bytes(),
+        ),
+    );
 }
 
 fn tally<'a>(plan: &'a Plan, call: Push<'a, '_>) {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
-use squall_model::{Document, Enforcement, Execution, TriggerInstance};
+use squall_model::{AuditRecord, Document, Enforcement, Execution, TriggerInstance};
 use squall_store::codec::Damage;
 use squall_store::sql::{self, Conditions, Dialect, ExecutionIndex, Parameter};
-use squall_store::{Error, ExecutionFilter, ExecutionOrder, Listing, Page};
+use squall_store::{AuditFilter, Error, ExecutionFilter, ExecutionOrder, Listing, Page};
 
 use crate::open::describe;
 use crate::read;
@@ -73,6 +73,12 @@ pub(crate) const DOCUMENTS: Table<Document> = Table {
     name: "document",
     columns: read::DOCUMENT,
     decode: read::document,
+};
+
+pub(crate) const AUDIT: Table<AuditRecord> = Table {
+    name: "audit",
+    columns: read::AUDIT,
+    decode: read::audit,
 };
 
 /// The id of a row for people: that of the first column that holds one.
@@ -205,6 +211,37 @@ fn number(connection: &Connection, select: &str, conditions: Conditions) -> Resu
 fn sum(connection: &Connection, tally: &str, conditions: Conditions) -> Result<u64, Error> {
     let select = format!("SELECT coalesce(sum(count), 0) FROM {tally}");
     number(connection, &select, conditions)
+}
+
+/// Entries of the audit record: a page and the total.
+pub(crate) fn audit(
+    connection: &Connection,
+    filter: &AuditFilter,
+    page: Page,
+) -> Result<Listing<Arc<AuditRecord>>, Error> {
+    // One transaction: the total and the page belong to the same state.
+    let transaction = connection
+        .unchecked_transaction()
+        .map_err(|error| describe(&error))?;
+    let conditions = sql::audit(DIALECT, filter);
+    let total = if filter.is_all() {
+        // Numbers have no gaps.
+        let select = "SELECT coalesce((SELECT max(number) FROM audit) -
+             (SELECT min(number) FROM audit) + 1, 0)";
+        number(&transaction, select, conditions.clone())?
+    } else {
+        number(
+            &transaction,
+            "SELECT count(*) FROM audit",
+            conditions.clone(),
+        )?
+    };
+    let order = if filter.oldest_first {
+        "at, number"
+    } else {
+        "at DESC, number DESC"
+    };
+    AUDIT.page(&transaction, None, conditions, order, page, total)
 }
 
 /// Executions: a page and the total.

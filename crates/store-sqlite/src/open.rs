@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use squall_store::Error;
 use squall_store::migrate::{self, Migration};
 
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration {
         number: 1,
         name: "initial",
@@ -27,6 +27,11 @@ const MIGRATIONS: [Migration; 4] = [
         number: 4,
         name: "buckets",
         sql: include_str!("schema/0004_buckets.sql"),
+    },
+    Migration {
+        number: 5,
+        name: "audit",
+        sql: include_str!("schema/0005_audit.sql"),
     },
 ];
 

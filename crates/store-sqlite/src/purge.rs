@@ -21,6 +21,7 @@ pub(crate) fn run(connection: &Connection, purge: Purge) -> rusqlite::Result<u64
             limit,
         } => trigger_instances(connection, occurred_before, limit)?,
         Purge::Changes { before, limit } => changes(connection, before, limit)?,
+        Purge::Audit { before, limit } => audit(connection, before, limit)?,
         Purge::Expired { now, limit } => expired(connection, now, limit)?,
     };
     Ok(count as u64)
@@ -200,6 +201,21 @@ fn changes(connection: &Connection, before: Timestamp, limit: usize) -> rusqlite
         )?;
     }
     Ok(count)
+}
+
+/// From the oldest on, no further than the first that must stay, and never the newest of all.
+fn audit(connection: &Connection, before: Timestamp, limit: usize) -> rusqlite::Result<usize> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(
+            "DELETE FROM audit WHERE number IN (
+                 SELECT number FROM audit
+                 WHERE number < (SELECT max(number) FROM audit) AND number < coalesce(
+                     (SELECT number FROM audit WHERE at >= ?1 ORDER BY number LIMIT 1),
+                     9223372036854775807)
+                 ORDER BY number LIMIT ?2)",
+        )?
+        .execute(params![micros(before), limit])
 }
 
 fn expired(connection: &Connection, now: Timestamp, limit: usize) -> rusqlite::Result<usize> {

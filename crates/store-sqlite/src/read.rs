@@ -5,11 +5,11 @@ use std::sync::Arc;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use squall_model::{
-    Document, DocumentKind, Enforcement, EnforcementOutcome, Execution, Id, RuleRef,
+    AuditRecord, Document, DocumentKind, Enforcement, EnforcementOutcome, Execution, Id, RuleRef,
     TriggerInstance, TriggerRef,
 };
 use squall_store::Change;
-use squall_store::codec::{self, ChangeRow, Damage, ExecutionRow};
+use squall_store::codec::{self, AuditRow, ChangeRow, Damage, ExecutionRow};
 
 /// The columns that [`execution`] reads.
 pub(crate) const EXECUTION: &str = "id, action, runner, user, parent, rule, trigger_instance, \
@@ -156,6 +156,23 @@ pub(crate) fn document(row: &Row<'_>) -> Result<Document, Damage> {
         expires: optional_integer(row, 6)?.map(codec::moment).transpose()?,
         body: codec::decode_document(bytes(row, 7)?)?,
     })
+}
+
+/// The columns that [`audit`] reads.
+pub(crate) const AUDIT: &str = "number, at, user, action, resource, result, body";
+
+/// An entry of the audit record from the columns [`AUDIT`].
+pub(crate) fn audit(row: &Row<'_>) -> Result<AuditRecord, Damage> {
+    AuditRow {
+        number: integer(row, 0)?,
+        at: integer(row, 1)?,
+        user: text(row, 2)?,
+        action: text(row, 3)?,
+        resource: optional_text(row, 4)?,
+        result: text(row, 5)?,
+        body: bytes(row, 6)?,
+    }
+    .record()
 }
 
 /// A change from the columns of its table, in order.

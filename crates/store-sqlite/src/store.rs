@@ -11,13 +11,13 @@ use parking_lot::Mutex;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params};
 use squall_model::{
-    Document, DocumentKind, Enforcement, EnforcementId, Execution, ExecutionId, Lease, OutputChunk,
-    Payload, RawId, Timestamp, TriggerInstance, TriggerInstanceId,
+    AuditRecord, Document, DocumentKind, Enforcement, EnforcementId, Execution, ExecutionId, Lease,
+    OutputChunk, Payload, RawId, Timestamp, TriggerInstance, TriggerInstanceId,
 };
 use squall_store::codec::{self, Damage, Encoded, micros};
 use squall_store::sql;
 use squall_store::{
-    BACKLOG, Change, CommitError, Committed, DocumentFilter, EnforcementFilter, Error,
+    AuditFilter, BACKLOG, Change, CommitError, Committed, DocumentFilter, EnforcementFilter, Error,
     ExecutionFilter, Listing, Page, Purge, Server, Store, Subscription, Transaction,
     TriggerInstanceFilter,
 };
@@ -494,6 +494,16 @@ impl Store for SqliteStore {
             Ok(found.into_iter().next())
         })
         .await
+    }
+
+    async fn audit(
+        &self,
+        filter: &AuditFilter,
+        page: Page,
+    ) -> Result<Listing<Arc<AuditRecord>>, Error> {
+        let filter = filter.clone();
+        self.read(move |connection| list::audit(connection, &filter, page))
+            .await
     }
 
     async fn purge(&self, purge: Purge) -> Result<u64, Error> {

@@ -3,8 +3,8 @@
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params};
 use squall_model::{
-    Document, Enforcement, EnforcementOutcome, Execution, ExecutionId, Lease, Origin, OutputChunk,
-    Timestamp, TriggerInstance,
+    AuditRecord, Document, Enforcement, EnforcementOutcome, Execution, ExecutionId, Lease, Origin,
+    OutputChunk, Timestamp, TriggerInstance,
 };
 use squall_store::codec::{self, ChangeRow, Encoded, Packed, micros};
 use squall_store::decide::Accepted;
@@ -168,6 +168,7 @@ fn command(connection: &Connection, command: &Command, encoded: &Encoded) -> rus
                 .execute(params![&**name, holder.0.cast_signed()])?;
         }
         Command::RequireServer(_) => {}
+        Command::Record(record) => self::audit(connection, record, encoded)?,
     }
     Ok(())
 }
@@ -379,6 +380,23 @@ fn put_document(
             document.revision.cast_signed(),
             micros(document.changed),
             document.expires.map(micros),
+            body(encoded),
+        ])?;
+    Ok(())
+}
+
+fn audit(connection: &Connection, record: &AuditRecord, encoded: &Encoded) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO audit (at, user, action, resource, result, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            micros(record.at),
+            &*record.author.user,
+            &*record.action,
+            record.resource.as_deref(),
+            record.result.as_str(),
             body(encoded),
         ])?;
     Ok(())

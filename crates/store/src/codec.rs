@@ -6,6 +6,7 @@
 //! [`PLAIN_MAX`] is compressed and carries a checksum. A text never begins with the byte that marks
 //! a compressed one, so no column says which it is.
 
+mod audit;
 mod execution;
 
 use std::borrow::Cow;
@@ -20,6 +21,7 @@ use squall_value::{Str, Value, json};
 
 use crate::{Change, Command, Error, Operation, Subject};
 
+pub use audit::{AuditRow, encode_audit};
 pub use execution::{ExecutionRow, encode_log, encode_request, lease_of, until_of};
 
 /// Bodies of more bytes are compressed, if that makes them smaller.
@@ -457,6 +459,7 @@ impl Encoded {
             Command::PutDocument { document, .. } => {
                 encoded.body = Some(encode_document(document));
             }
+            Command::Record(record) => encoded.body = Some(encode_audit(record)),
             Command::PutContent { text, .. } => encoded.body = Some(pack(Arc::clone(text))),
             Command::Remember { .. }
             | Command::FinishTriggerInstance { .. }

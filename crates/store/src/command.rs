@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use squall_model::{
-    Document, DocumentKind, Enforcement, Execution, ExecutionId, Lease, OutputChunk, Payload,
-    RawId, Timestamp, TriggerInstance, TriggerInstanceId, TriggerInstanceStatus,
+    AuditRecord, Document, DocumentKind, Enforcement, Execution, ExecutionId, Lease, OutputChunk,
+    Payload, RawId, Timestamp, TriggerInstance, TriggerInstanceId, TriggerInstanceStatus,
 };
 use squall_value::Str;
 
@@ -133,6 +133,9 @@ pub enum Command {
     /// Refused unless the server is entered and its entry has not expired: what else the
     /// transaction holds is then not done by a server that was taken for dead.
     RequireServer(Lease),
+    /// An entry of the audit record, which gets the next number. Never refused by itself; it is
+    /// there exactly when the rest of the transaction is.
+    Record(Arc<AuditRecord>),
 }
 
 /// A transaction that was carried out.

@@ -8,6 +8,7 @@
 //! squall_store::contract!(make);
 //! ```
 
+pub mod audit;
 pub mod commands;
 pub mod documents;
 pub mod durability;
@@ -73,6 +74,9 @@ macro_rules! contract {
                 unfinished_executions_are_read_in_parts, children_are_found,
                 totals_follow_updates, trigger_instance_filters_agree,
                 pending_trigger_instances_are_found, enforcement_filters_agree,
+            }
+            audit {
+                entries_come_with_their_transaction, audit_filters_agree, old_entries_go,
             }
             totals { totals_over_time_are_exact, }
             retention {

@@ -138,7 +138,7 @@ pub fn keys(command: &Command, mut want: impl FnMut(Key)) {
             want(Key::DocumentId(document.kind, document.id));
         }
         Command::DeleteDocument { kind, key, .. } => want(Key::Document(*kind, Arc::clone(key))),
-        Command::PutContent { .. } => {}
+        Command::PutContent { .. } | Command::Record(_) => {}
         Command::HoldLease { name, .. } | Command::ReleaseLease { name, .. } => {
             want(Key::Lease(Arc::clone(name)));
         }
@@ -328,6 +328,10 @@ impl Decision<'_> {
             Command::PutDocument { document, from } => self.put_document(document, *from),
             Command::DeleteDocument { kind, key, from } => self.delete_document(*kind, key, *from),
             Command::PutContent { .. } => Ok(()),
+            Command::Record(record) => {
+                check_depth(&record.before)?;
+                Ok(check_depth(&record.after)?)
+            }
             Command::HoldLease {
                 name,
                 holder,

@@ -29,8 +29,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use squall_model::{
-    Document, DocumentKind, Enforcement, EnforcementId, Execution, ExecutionId, Lease, OutputChunk,
-    Payload, RawId, Timestamp, TriggerInstance, TriggerInstanceId,
+    AuditRecord, Document, DocumentKind, Enforcement, EnforcementId, Execution, ExecutionId, Lease,
+    OutputChunk, Payload, RawId, Timestamp, TriggerInstance, TriggerInstanceId,
 };
 use squall_value::Str;
 
@@ -38,7 +38,7 @@ pub use change::{Change, Operation, Record, Subject, Subscription};
 pub use command::{Command, CommitError, Committed, Refusal, Transaction};
 pub use memory::{BACKLOG, MemoryStore};
 pub use query::{
-    DocumentFilter, EnforcementFilter, ExecutionFilter, ExecutionOrder, Listing, Page,
+    AuditFilter, DocumentFilter, EnforcementFilter, ExecutionFilter, ExecutionOrder, Listing, Page,
     ParentFilter, Purge, RuleVisibility, TriggerInstanceFilter, Visibility,
 };
 
@@ -210,11 +210,19 @@ pub trait Store: Debug + Send + Sync {
     /// A text that was kept under its hash.
     async fn content(&self, hash: &str) -> Result<Option<Str>, Error>;
 
+    /// Entries of the audit record that satisfy the filter, by their times and numbers, newest
+    /// first unless the filter says otherwise.
+    async fn audit(
+        &self,
+        filter: &AuditFilter,
+        page: Page,
+    ) -> Result<Listing<Arc<AuditRecord>>, Error>;
+
     /// Removes old records, at most as many as the purge says, and returns how many went. Nothing
     /// that an unfinished execution needs is removed.
     ///
     /// The count is of what the purge limits: trees, executions whose output went, events, changes,
-    /// keys and documents. What goes by age makes no change in the feed.
+    /// entries of the audit record, keys and documents. What goes by age makes no change in the feed.
     async fn purge(&self, purge: Purge) -> Result<u64, Error>;
 
     /// Ends the store's own work in an orderly way: what was handed in is carried out, files and

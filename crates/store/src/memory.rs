@@ -8,16 +8,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use squall_model::{
-    Document, DocumentKind, Enforcement, EnforcementId, Execution, ExecutionId, Lease, OutputChunk,
-    Payload, RawId, Timestamp, TriggerInstance, TriggerInstanceId,
+    AuditRecord, Document, DocumentKind, Enforcement, EnforcementId, Execution, ExecutionId, Lease,
+    OutputChunk, Payload, RawId, Timestamp, TriggerInstance, TriggerInstanceId,
 };
 use squall_value::Str;
 use tokio::sync::broadcast;
 
 use crate::decide::{self, Overlay};
 use crate::{
-    Change, CommitError, Committed, DocumentFilter, EnforcementFilter, Error, ExecutionFilter,
-    Listing, Page, Purge, Server, Store, Subscription, Transaction, TriggerInstanceFilter,
+    AuditFilter, Change, CommitError, Committed, DocumentFilter, EnforcementFilter, Error,
+    ExecutionFilter, Listing, Page, Purge, Server, Store, Subscription, Transaction,
+    TriggerInstanceFilter,
 };
 
 use state::State;
@@ -234,6 +235,14 @@ impl Store for MemoryStore {
 
     async fn content(&self, hash: &str) -> Result<Option<Str>, Error> {
         Ok(self.state.lock().contents.get(hash).cloned())
+    }
+
+    async fn audit(
+        &self,
+        filter: &AuditFilter,
+        page: Page,
+    ) -> Result<Listing<Arc<AuditRecord>>, Error> {
+        Ok(self.state.lock().list_audit(filter, page))
     }
 
     async fn purge(&self, purge: Purge) -> Result<u64, Error> {

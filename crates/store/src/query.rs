@@ -1,9 +1,9 @@
 //! What can be asked of a store.
 
 use squall_model::{
-    ActionRef, Document, Enforcement, EnforcementId, EnforcementOutcome, Execution, ExecutionId,
-    Origin, RuleRef, Status, Timestamp, TriggerInstance, TriggerInstanceId, TriggerInstanceStatus,
-    TriggerRef,
+    ActionRef, AuditRecord, AuditResult, Document, Enforcement, EnforcementId, EnforcementOutcome,
+    Execution, ExecutionId, Origin, RuleRef, Status, Timestamp, TriggerInstance, TriggerInstanceId,
+    TriggerInstanceStatus, TriggerRef,
 };
 use squall_value::Str;
 
@@ -185,6 +185,27 @@ pub struct DocumentFilter {
     pub key_prefix: Option<Str>,
 }
 
+/// Which entries of the audit record are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// On account of this user.
+    pub user: Option<Str>,
+    /// About this action.
+    pub action: Option<Str>,
+    /// About this resource.
+    pub resource: Option<Str>,
+    /// About resources whose names begin so.
+    pub resource_prefix: Option<Str>,
+    /// That ended so.
+    pub result: Option<AuditResult>,
+    /// Made after this moment.
+    pub after: Option<Timestamp>,
+    /// Made before this moment.
+    pub before: Option<Timestamp>,
+    /// Oldest first instead of newest first.
+    pub oldest_first: bool,
+}
+
 /// What is to be removed because of its age. Each variant removes at most `limit` records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purge {
@@ -211,6 +232,14 @@ pub enum Purge {
     },
     /// Changes older than the moment.
     Changes {
+        /// The moment.
+        before: Timestamp,
+        /// How many at most.
+        limit: usize,
+    },
+    /// Entries of the audit record older than the moment, from the oldest on and never the newest
+    /// of all, so that their numbers go on.
+    Audit {
         /// The moment.
         before: Timestamp,
         /// How many at most.
@@ -265,6 +294,31 @@ impl RuleVisibility {
                 rules.contains(rule) || packs.iter().any(|pack| **pack == *rule.pack())
             }
         }
+    }
+}
+
+impl AuditFilter {
+    /// Whether an entry satisfies the filter.
+    #[must_use]
+    pub fn matches(&self, record: &AuditRecord) -> bool {
+        let resource = record.resource.as_ref();
+        let begins = |prefix: &Str| resource.is_some_and(|name| name.starts_with(&**prefix));
+        wanted(self.user.as_ref(), Some(&record.author.user))
+            && wanted(self.action.as_ref(), Some(&record.action))
+            && wanted(self.resource.as_ref(), resource)
+            && self.resource_prefix.as_ref().is_none_or(begins)
+            && wanted(self.result.as_ref(), Some(&record.result))
+            && within(record.at, self.after, self.before)
+    }
+
+    /// Whether it wants all there are.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        let any_order = AuditFilter {
+            oldest_first: false,
+            ..self.clone()
+        };
+        any_order == AuditFilter::default()
     }
 }
 

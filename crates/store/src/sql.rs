@@ -4,12 +4,12 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use squall_model::{DocumentKind, Id, Status, Timestamp};
+use squall_model::{AuditResult, DocumentKind, Id, Status, Timestamp};
 use squall_value::Str;
 
 use crate::codec::{self, micros};
 use crate::{
-    DocumentFilter, EnforcementFilter, ExecutionFilter, ParentFilter, RuleVisibility,
+    AuditFilter, DocumentFilter, EnforcementFilter, ExecutionFilter, ParentFilter, RuleVisibility,
     TriggerInstanceFilter, Visibility,
 };
 
@@ -604,6 +604,22 @@ pub fn enforcement_tally(dialect: Dialect, filter: &EnforcementFilter) -> Option
         ..filter.clone()
     };
     (other == EnforcementFilter::default()).then(|| enforcements(dialect, filter))
+}
+
+/// The conditions on the audit record.
+#[must_use]
+pub fn audit(dialect: Dialect, filter: &AuditFilter) -> Conditions {
+    let mut conditions = Conditions::new(dialect);
+    conditions.text("\"user\" = ", filter.user.as_deref());
+    conditions.text("action = ", filter.action.as_deref());
+    conditions.text("resource = ", filter.resource.as_deref());
+    if let Some(prefix) = &filter.resource_prefix {
+        conditions.prefix("resource", prefix);
+    }
+    conditions.text("result = ", filter.result.map(AuditResult::as_str));
+    conditions.time("at > ", filter.after);
+    conditions.time("at < ", filter.before);
+    conditions
 }
 
 /// The conditions on the table of documents.

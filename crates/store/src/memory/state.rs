@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use squall_model::{
-    ActionRef, Document, DocumentKind, Enforcement, EnforcementId, EnforcementOutcome, Execution,
-    ExecutionId, Lease, OutputChunk, Payload, RawId, RuleRef, Timestamp, TriggerInstance,
-    TriggerInstanceId, TriggerInstanceStatus,
+    ActionRef, AuditRecord, Document, DocumentKind, Enforcement, EnforcementId, EnforcementOutcome,
+    Execution, ExecutionId, Lease, OutputChunk, Payload, RawId, RuleRef, Timestamp,
+    TriggerInstance, TriggerInstanceId, TriggerInstanceStatus,
 };
 use squall_value::Str;
 
@@ -46,6 +46,9 @@ pub(super) struct State {
     leases: HashMap<Str, (Lease, Timestamp)>,
     pub(super) servers: BTreeMap<Lease, Server>,
     last_lease: u64,
+
+    /// By number; the last has the highest there ever was.
+    pub(super) audit: VecDeque<Arc<AuditRecord>>,
 
     /// Without records: those are in the maps above.
     changes: VecDeque<Change>,
@@ -166,6 +169,7 @@ impl State {
                 }
             }
             Command::RequireServer(_) => {}
+            Command::Record(record) => self.put_audit(record),
         }
     }
 
@@ -276,6 +280,13 @@ impl State {
                 _ => false,
             }
         })
+    }
+
+    fn put_audit(&mut self, record: Arc<AuditRecord>) {
+        let number = self.audit.back().map_or(0, |last| last.number) + 1;
+        let record = Arc::unwrap_or_clone(record);
+        self.audit
+            .push_back(Arc::new(AuditRecord { number, ..record }));
     }
 
     fn put_document(&mut self, document: Arc<Document>) {

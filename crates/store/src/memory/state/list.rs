@@ -5,13 +5,14 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use squall_model::{
-    Document, DocumentKind, Enforcement, Execution, ExecutionId, Timestamp, TriggerInstance,
+    AuditRecord, Document, DocumentKind, Enforcement, Execution, ExecutionId, Timestamp,
+    TriggerInstance,
 };
 
 use super::State;
 use crate::{
-    Change, DocumentFilter, EnforcementFilter, ExecutionFilter, ExecutionOrder, Listing, Page,
-    ParentFilter, TriggerInstanceFilter, decide,
+    AuditFilter, Change, DocumentFilter, EnforcementFilter, ExecutionFilter, ExecutionOrder,
+    Listing, Page, ParentFilter, TriggerInstanceFilter, decide,
 };
 
 /// The page of `matching`, which is in order, and its length.
@@ -41,6 +42,17 @@ fn page_in_order<T: Clone>(
 }
 
 impl State {
+    pub(in crate::memory) fn list_audit(
+        &self,
+        filter: &AuditFilter,
+        page: Page,
+    ) -> Listing<Arc<AuditRecord>> {
+        let matching = self.audit.iter().filter(|record| filter.matches(record));
+        let mut matching: Vec<_> = matching.cloned().collect();
+        matching.sort_by_key(|record| (record.at, record.number));
+        page_in_order(matching.into_iter(), filter.oldest_first, page)
+    }
+
     pub(in crate::memory) fn list_executions(
         &self,
         filter: &ExecutionFilter,

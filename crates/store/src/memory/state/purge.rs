@@ -23,6 +23,7 @@ impl State {
                 limit,
             } => self.purge_trigger_instances(occurred_before, limit),
             Purge::Changes { before, limit } => self.purge_changes(before, limit),
+            Purge::Audit { before, limit } => self.purge_audit(before, limit),
             Purge::Expired { now, limit } => self.purge_expired(now, limit),
         }
     }
@@ -101,6 +102,15 @@ impl State {
         let old = self.changes.iter().take_while(|change| change.at < moment);
         let count = old.take(limit).count();
         self.changes.drain(..count);
+        count
+    }
+
+    /// From the oldest on, and never the newest of all.
+    fn purge_audit(&mut self, moment: Timestamp, limit: usize) -> usize {
+        let old = self.audit.iter().take_while(|record| record.at < moment);
+        let count = old.take(limit).count();
+        let count = count.min(self.audit.len().saturating_sub(1));
+        self.audit.drain(..count);
         count
     }
 
