@@ -46,6 +46,10 @@ impl Engine {
                 limit,
             },
         );
+        add(before(retention.audit), |before, limit| Purge::Audit {
+            before,
+            limit,
+        });
         add(before(retention.changes), |before, limit| Purge::Changes {
             before,
             limit,

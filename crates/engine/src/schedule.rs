@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use squall_model::{ExecutionId, State};
-use squall_store::CommitError;
+use squall_store::{CommitError, audit};
 use tokio::sync::oneshot;
 
 use crate::Engine;
@@ -34,6 +34,8 @@ impl Engine {
         work: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {
         let (done, answer) = oneshot::channel();
+        // On the account of whoever asked.
+        let work = audit::carried(work);
         self.spawn.spawn(Box::pin(async move {
             // Whoever asked may have gone.
             let _ = done.send(work.await);

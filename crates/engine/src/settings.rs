@@ -60,6 +60,8 @@ pub struct Retention {
     pub output: Option<Duration>,
     /// Events and enforcements.
     pub trigger_instances: Option<Duration>,
+    /// The audit record.
+    pub audit: Option<Duration>,
     /// The change feed: how far back a client of the stream can resume.
     pub changes: Option<Duration>,
 }
@@ -97,6 +99,7 @@ impl Default for Retention {
             executions: Some(90 * DAY),
             output: Some(30 * DAY),
             trigger_instances: Some(30 * DAY),
+            audit: Some(400 * DAY),
             changes: Some(DAY),
         }
     }

@@ -9,12 +9,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use squall_env::Env;
 use squall_schema::{MASKED, Mask};
+use squall_store::audit::SEALED;
 use squall_value::{Dict, Value, json};
 use std::fmt;
 use std::sync::Arc;
-
-/// The one member of a sealed value.
-const SEALED: &str = "$sealed";
 
 /// Seals and opens secret values.
 pub struct Vault {

@@ -44,11 +44,8 @@ pub struct Author {
     /// Who acts in the user's name, if not the user: `execution:ID` by the token of an action, or
     /// `user:NAME` for a service account with a token of the user.
     pub delegate: Option<Str>,
-    /// The network address of the other end of the connection, if it came over one.
+    /// The network address of the client, if it came over a network.
     pub address: Option<Str>,
-    /// For whom a proxy says that it asks (`X-Forwarded-For`). Anybody can say that: it is worth as
-    /// much as the address is trusted.
-    pub forwarded_for: Option<Str>,
     /// The program, as it calls itself (`User-Agent`).
     pub agent: Option<Str>,
     /// What was asked of the API: the method and the path, without the query.

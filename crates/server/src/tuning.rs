@@ -39,6 +39,14 @@ pub(crate) struct TuningOptions {
         default_value = "30d"
     )]
     keep_events: Age,
+    /// How long it is kept who did what, or was refused.
+    #[arg(
+        long,
+        env = "SQUALL_KEEP_AUDIT",
+        value_name = "AGE",
+        default_value = "400d"
+    )]
+    keep_audit: Age,
     /// How far back a client of the event stream can resume.
     #[arg(
         long,
@@ -123,6 +131,7 @@ impl Default for TuningOptions {
             keep_executions: days(90),
             keep_output: days(30),
             keep_events: days(30),
+            keep_audit: days(400),
             keep_changes: days(1),
             dedupe: days(1),
             grace: Age(Some(Duration::from_secs(10))),
@@ -143,6 +152,7 @@ impl TuningOptions {
             executions: self.keep_executions.0,
             output: self.keep_output.0,
             trigger_instances: self.keep_events.0,
+            audit: self.keep_audit.0,
             changes: self.keep_changes.0,
         };
         settings.dedupe = self.dedupe.0.unwrap_or(ever);

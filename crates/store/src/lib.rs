@@ -13,6 +13,7 @@
 //! without gaps in the order of commits, so that a reader who remembers the last position it saw
 //! misses nothing.
 
+pub mod audit;
 mod change;
 pub mod codec;
 mod command;

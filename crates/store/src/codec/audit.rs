@@ -17,7 +17,6 @@ pub fn encode_audit(record: &AuditRecord) -> Packed {
         ),
         ("delegate", author.delegate.as_ref()),
         ("address", author.address.as_ref()),
-        ("forwarded_for", author.forwarded_for.as_ref()),
         ("agent", author.agent.as_ref()),
         ("request", author.request.as_ref()),
         ("reason", record.reason.as_ref()),
@@ -69,7 +68,6 @@ impl AuditRow<'_> {
             method: body.text("method").unwrap_or_default(),
             delegate: body.text("delegate"),
             address: body.text("address"),
-            forwarded_for: body.text("forwarded_for"),
             agent: body.text("agent"),
             request: body.text("request"),
         };

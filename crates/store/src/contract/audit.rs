@@ -18,7 +18,6 @@ fn entry(user: &str, action: &str, resource: Option<&str>, seconds: i64) -> Audi
             method: text("action_token"),
             delegate: Some(text("execution:6532c0ffee00000000000001")),
             address: Some(text("192.0.2.7")),
-            forwarded_for: Some(text("198.51.100.9, 192.0.2.1")),
             agent: Some(text("st2 \"3.9\"\n\u{0}")),
             request: Some(text("PUT /api/v1/rules/shop.restock")),
         },
