@@ -13,7 +13,7 @@ use crate::caller::Caller;
 use crate::endpoint::{Endpoint, PAGE, SHOW_SECRETS, Shape, delete, get, post, put};
 use crate::error::{Error, Result};
 use crate::listing::listing;
-use crate::params::{self, Params};
+use crate::params::{self, Params, Secrets};
 use crate::reply::{Json, List, Sent};
 use crate::{Api, State};
 
@@ -77,7 +77,7 @@ fn created_at(document: &Document) -> Value {
 }
 
 async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
-    let with_secrets = params::truth(&params, "show_secrets")? && caller.is_admin();
+    let with_secrets = params::secrets(&params, &caller)? == Secrets::Shown;
     let keys = api.directory.api_keys().await?;
     let items = keys.iter().filter(|key| caller.sees(key));
     let items = items.map(|key| shown(key, with_secrets)).collect();
@@ -95,7 +95,7 @@ async fn one(
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json> {
-    let with_secrets = params::truth(&params, "show_secrets")? && caller.is_admin();
+    let with_secrets = params::secrets(&params, &caller)? == Secrets::Shown;
     let found = find(&api, &id).await?;
     caller.may_with(&found)?;
     Ok(Json(shown(&found, with_secrets)))

@@ -8,10 +8,11 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use squall_auth::rbac::{Permission, Rights};
 use squall_auth::{Identity, Method};
+use squall_store::audit::Scope;
 use squall_value::Str;
 
-use crate::Api;
 use crate::error::Error;
+use crate::{Api, audit};
 
 /// Somebody who was recognised. A handler that takes one answers nobody else.
 #[derive(Debug, Clone)]
@@ -102,16 +103,30 @@ pub(crate) async fn recognise(api: &Api, parts: &Parts) -> Result<Caller, Error>
         |reason: &str| Error::new(StatusCode::UNAUTHORIZED, format!("Unauthorized - {reason}"));
     let (method, text, place) =
         credential(parts).ok_or_else(|| refused("One of Token or API key required."))?;
+    let by = match method {
+        Method::Token | Method::ActionToken => "token",
+        Method::ApiKey => "api_key",
+    };
+    audit::claims("", by);
     let identity = match method {
-        Method::Token => api.directory.by_token(&text).await?,
+        Method::Token | Method::ActionToken => api.directory.by_token(&text).await?,
         Method::ApiKey => api.directory.by_api_key(&text).await?,
     };
     let unknown = match method {
-        Method::Token => "Token with the provided value not found or has expired.",
+        Method::Token | Method::ActionToken => {
+            "Token with the provided value not found or has expired."
+        }
         Method::ApiKey => "ApiKey with the provided value not found.",
     };
     let token = matches!(method, Method::Token).then(|| Arc::from(text));
     let identity = identity.ok_or_else(|| refused(unknown))?;
+    if let Some(scope) = Scope::current() {
+        let by = match identity.method {
+            Method::ActionToken => "action_token",
+            Method::Token | Method::ApiKey => by,
+        };
+        scope.recognised(&identity.user, by, identity.delegate.clone());
+    }
     Ok(Caller {
         rights: api.roles.rights(&identity.user),
         permission: None,

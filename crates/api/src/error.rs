@@ -3,8 +3,9 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use squall_engine::{ControlFailure, IngestError, PutError, RequestError};
-use squall_value::{Value, dict};
+use squall_value::{Str, Value, dict};
 
+use crate::audit::Reason;
 use crate::reply::Json;
 
 /// Why a request is not answered as wished.
@@ -86,6 +87,11 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
+        let refuses = matches!(
+            self.status,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS
+        );
+        let reason = refuses.then(|| Reason(Str::from(&*self.text)));
         let mut body = dict! { "faultstring" => self.text };
         if let (Some((name, value)), Value::Dict(inner)) = (self.more, &mut body) {
             std::sync::Arc::make_mut(inner).insert(name, value);
@@ -95,12 +101,21 @@ impl IntoResponse for Error {
             let seconds = HeaderValue::from(self.retry_after.unwrap_or(1));
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
+        if let Some(reason) = reason {
+            response.extensions_mut().insert(reason);
+        }
         response
     }
 }
 
 impl From<squall_store::Error> for Error {
     fn from(error: squall_store::Error) -> Error {
+        Error::internal(&error)
+    }
+}
+
+impl From<squall_store::CommitError> for Error {
+    fn from(error: squall_store::CommitError) -> Error {
         Error::internal(&error)
     }
 }

@@ -10,7 +10,10 @@ use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode_str;
 use squall_auth::rbac::Permission;
 
+use squall_value::Str;
+
 use crate::Api;
+use crate::audit;
 use crate::caller::{self, Caller};
 use crate::endpoint::{Access, Body, Endpoint, Kind, Parameter};
 use crate::error::Error;
@@ -61,10 +64,18 @@ pub(crate) struct Rules {
     query: Arc<[Parameter]>,
     body: Body,
     makes_work: bool,
-    path: &'static str,
+    pub(crate) path: &'static str,
 }
 
 impl Rules {
+    /// What somebody who uses the endpoint does, for the audit record.
+    pub(crate) fn action(&self, method: &Method) -> Str {
+        match self.permission {
+            Some(permission) => Str::from(permission.name()),
+            None => Str::from(format!("{method} {}", self.path)),
+        }
+    }
+
     pub(crate) fn of(api: Arc<Api>, endpoint: &Endpoint) -> Rules {
         Rules {
             api,
@@ -87,7 +98,11 @@ pub(crate) async fn admit(
     let (api, method) = (Arc::clone(&rules.api), request.method().clone());
     let began = api.engine.env().now();
     let response = match limits::admit(&api, rules.makes_work, rules.access == Access::Open) {
-        Ok(_present) => next.run(request).await,
+        Ok(_present) => {
+            let scope = audit::scope(&request);
+            let answered = Arc::clone(&scope).run(next.run(request)).await;
+            audit::finish(&api, &rules, &method, &scope, answered).await
+        }
         Err(refused) => refused.into_response(),
     };
     let took = api.engine.env().now().duration_since(began).unsigned_abs();
@@ -116,7 +131,12 @@ pub(crate) async fn check(
     request = Request::from_parts(parts, body);
     match (rules.access, rules.permission) {
         (Access::Any(_), Some(permission)) => caller.rights.check_any(permission)?,
-        (Access::Admin, _) => caller.rights.check_admin()?,
+        (Access::Admin, _) => {
+            caller.rights.check_admin()?;
+            if request.method() != Method::GET {
+                audit::intends(&rules.action(request.method()));
+            }
+        }
         _ => {}
     }
     check_query(&rules.query, &request)?;

@@ -13,6 +13,7 @@ use squall_model::{Document, DocumentKind};
 use squall_store::{DocumentFilter, Page};
 use squall_value::{Dict, Str, Value, dict};
 
+use crate::audit;
 use crate::caller::Caller;
 use crate::endpoint::{Endpoint, PAGE, Parameter, Shape, delete, get, post, put};
 use crate::error::{Error, Result};
@@ -107,6 +108,17 @@ fn check_decrypt(caller: &Caller, scope: &KeyScope, params: &Params) -> Result<b
         ));
     }
     Ok(decrypt)
+}
+
+/// Records that the secrets among these items are shown in clear.
+fn note_secrets<'a>(items: impl IntoIterator<Item = &'a Document>) {
+    let secret = |item: &&Document| item.body.get("secret").and_then(Value::as_bool) == Some(true);
+    let secrets = items.into_iter().filter(secret);
+    let names = secrets.map(|item| Str::from(Resource::key(&item.key).uid()));
+    let names: Vec<Str> = names.collect();
+    if !names.is_empty() {
+        audit::secrets_read(&names);
+    }
 }
 
 /// An item with its secret opened, if that is asked for.
@@ -226,7 +238,11 @@ async fn items_of(
     }
     let items = found.items.iter();
     let items = items.map(|document| opened(api, document, decrypt));
-    Ok((items.collect::<Result<_>>()?, found.total))
+    let items = items.collect::<Result<_>>()?;
+    if decrypt {
+        note_secrets(found.items.iter().map(|item| &**item));
+    }
+    Ok((items, found.total))
 }
 
 async fn find(api: &Api, scope: &KeyScope, name: &str) -> Result<Arc<Document>> {
@@ -262,6 +278,9 @@ async fn one(
     let decrypt = check_decrypt(&caller, &scope, &params)?;
     caller.may(&Resource::key(&Datastore::key_of(&scope, &name)))?;
     let document = find(&api, &scope, &name).await?;
+    if decrypt {
+        note_secrets([&*document]);
+    }
     Ok(Json(opened(&api, &document, decrypt)?))
 }
 
@@ -315,6 +334,7 @@ async fn write(
 }
 
 async fn rotate(Extract(api): State, _: Caller) -> Result<Json> {
+    audit::intends("datastore_key_rotate");
     let count = api
         .engine
         .rotate_datastore_key()

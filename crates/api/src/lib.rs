@@ -6,6 +6,7 @@
 mod actions;
 mod aliases;
 mod apikeys;
+mod audit;
 mod caller;
 mod changes;
 mod chat_results;
@@ -60,6 +61,7 @@ use squall_auth::Directory;
 use squall_auth::rbac::Roles;
 use squall_engine::Engine;
 
+pub use audit::Refusals;
 pub use front::{Front, Peer, SecureCookies};
 pub use limits::Limits;
 pub use live::Followers;
@@ -90,6 +92,8 @@ pub struct Api {
     pub allowed_origins: Vec<String>,
     /// What stands in front of the server.
     pub front: Front,
+    /// What was refused of late.
+    pub refusals: Refusals,
     /// Who follows single executions.
     pub followers: Arc<Followers>,
 }

@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 use squall_store::Page;
 use squall_value::{Dict, Value};
 
+use crate::audit;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 
@@ -199,6 +200,7 @@ pub(crate) enum Secrets {
 /// not asked.
 pub(crate) fn secrets(params: &Params, caller: &Caller) -> Result<Secrets> {
     Ok(if truth(params, "show_secrets")? && caller.is_admin() {
+        audit::secrets_read(&[]);
         Secrets::Shown
     } else {
         Secrets::Masked

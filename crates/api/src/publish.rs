@@ -46,10 +46,8 @@ fn rule(caller: &Caller, body: &Dict) -> Result<()> {
     if kind == WEBHOOK {
         let url = text(member("trigger", "parameters").and_then(|given| given.get("url")));
         let permission = Permission::WebhookCreate;
-        if !caller
-            .rights
-            .may(permission, &Resource::named(ResourceType::Webhook, &url))
-        {
+        let hook = Resource::named(ResourceType::Webhook, &url);
+        if caller.check(permission, &hook).is_err() {
             return Err(Error::denied(format!(
                 "User \"{user}\" doesn't have required permission ({permission}) to use trigger {kind}"
             )));
@@ -58,7 +56,7 @@ fn rule(caller: &Caller, body: &Dict) -> Result<()> {
     let action = text(member("action", "ref"));
     let permission = Permission::ActionExecute;
     let allowed = match ActionRef::parse(&action) {
-        Ok(action) => caller.rights.may(permission, &Resource::action(&action)),
+        Ok(action) => caller.check(permission, &Resource::action(&action)).is_ok(),
         Err(_) => caller.is_admin(),
     };
     if allowed {

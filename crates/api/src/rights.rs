@@ -3,8 +3,11 @@
 //! The table of endpoints names the permission; a handler names the object, once it has found it.
 //! An endpoint on an object whose handler asks for nothing answers nothing: see [`crate::guard`].
 
+use std::borrow::Cow;
+
 use squall_auth::rbac::{Permission, Resource, ResourceType};
 use squall_model::{ActionRef, Document, DocumentKind, Execution};
+use squall_store::audit::Scope;
 use squall_value::Value;
 
 use crate::caller::Caller;
@@ -16,13 +19,25 @@ impl Caller {
         let Some(permission) = self.permission else {
             return Err(Error::denied("the endpoint names no permission"));
         };
-        self.check(permission, resource)
+        self.check(permission, resource)?;
+        if let Some(scope) = Scope::current() {
+            scope.about(&named(resource));
+            if !permission.is_read() {
+                scope.intend(permission.name());
+            }
+        }
+        Ok(())
     }
 
     /// Asks for a permission on an object.
     pub(crate) fn check(&self, permission: Permission, resource: &Resource) -> Result<()> {
         self.was_asked();
-        Ok(self.rights.check(permission, resource)?)
+        self.rights.check(permission, resource).map_err(|denied| {
+            if let Some(scope) = Scope::current() {
+                scope.denied(permission.name(), Some(&named(resource)));
+            }
+            Error::from(denied)
+        })
     }
 
     /// Asks for the endpoint's permission on a definition or another record.
@@ -64,6 +79,18 @@ impl Caller {
                 Ok(())
             }
         }
+    }
+}
+
+/// The resource as the audit record names it: without the hash of an API key.
+fn named(resource: &Resource) -> Cow<'_, str> {
+    let uid = resource.uid();
+    match uid.strip_prefix("api_key:") {
+        Some(_) => Cow::Owned(format!(
+            "api_key:of:{}",
+            resource.owner().unwrap_or_default()
+        )),
+        None => Cow::Borrowed(uid),
     }
 }
 

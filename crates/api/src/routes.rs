@@ -38,6 +38,7 @@ pub(crate) fn core() -> Vec<Endpoint> {
         crate::registry::endpoints(),
         crate::roles::endpoints(),
         crate::users::endpoints(),
+        crate::audit::endpoints(),
         crate::tokens::caller_endpoints(),
     ]
     .into_iter()

@@ -8,9 +8,11 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use squall_auth::Method;
-use squall_value::{Dict, Value, dict};
+use squall_store::audit::Entry;
+use squall_value::{Dict, Str, Value, dict};
 
 use crate::State;
+use crate::audit;
 use crate::caller::Caller;
 use crate::endpoint::{Endpoint, Shape, get, post};
 use crate::error::{Error, Result};
@@ -50,6 +52,7 @@ async fn create(Extract(api): State, headers: HeaderMap, sent: Sent) -> Result<R
     let wrong = || Error::new(StatusCode::UNAUTHORIZED, "Invalid or missing credentials");
     let (mut user, password) = basic(&headers).ok_or_else(wrong)?;
     let body = sent.object()?;
+    audit::claims(&user, "password");
     api.directory.check_password(&user, &password).await?;
     let life = match body.get("ttl") {
         None | Some(Value::Null) => None,
@@ -71,6 +74,8 @@ async fn create(Extract(api): State, headers: HeaderMap, sent: Sent) -> Result<R
         }
         _ => (false, Value::empty_dict()),
     };
+    let of_another = service.then(|| Str::from(format!("user:{user}")));
+    audit::note(Entry::done("sign_in", of_another));
     let issued = api.directory.issue(&user, life, metadata.clone()).await?;
     let answer = dict! {
         "user" => user,
@@ -117,7 +122,7 @@ async fn sso() -> Json {
 /// Who the caller is.
 async fn user(Extract(api): State, caller: Caller) -> Json {
     let method = match caller.identity.method {
-        Method::Token => "authentication token",
+        Method::Token | Method::ActionToken => "authentication token",
         Method::ApiKey => "API key",
     };
     let mut authentication = Dict::new();

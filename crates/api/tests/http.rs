@@ -114,6 +114,7 @@ async fn world_with(limits: squall_api::Limits, settings: Settings) -> World {
         host_name: "box".to_owned(),
         allowed_origins: vec!["http://ui.test".to_owned()],
         front: squall_api::Front::default(),
+        refusals: squall_api::Refusals::default(),
         followers: Arc::default(),
     });
     let router = router(api, Service::All);

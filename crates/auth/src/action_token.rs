@@ -23,6 +23,17 @@ pub struct ActionTokens {
     env: Arc<dyn Env>,
 }
 
+/// What a token that was made here says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claims {
+    /// On whose behalf the action runs.
+    pub user: String,
+    /// The execution that was handed the token.
+    pub execution: String,
+    /// Until when it holds.
+    pub until: Timestamp,
+}
+
 impl fmt::Debug for ActionTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ActionTokens")
@@ -51,9 +62,9 @@ impl ActionTokens {
         format!("{PREFIX}.{body}.{}", self.signature(&body))
     }
 
-    /// The user and the end of a token that was made here and still holds.
+    /// What a token says that was made here and still holds.
     #[must_use]
-    pub fn check(&self, token: &str) -> Option<(String, Timestamp)> {
+    pub fn check(&self, token: &str) -> Option<Claims> {
         let (body, signature) = token
             .strip_prefix(PREFIX)?
             .strip_prefix('.')?
@@ -63,8 +74,12 @@ impl ActionTokens {
         let claims = String::from_utf8(URL_SAFE_NO_PAD.decode(body).ok()?).ok()?;
         let mut lines = claims.splitn(3, '\n');
         let until = Timestamp::from_second(lines.next()?.parse().ok()?).ok()?;
-        let user = lines.nth(1)?;
-        (until > self.env.now()).then(|| (user.to_owned(), until))
+        let (execution, user) = (lines.next()?, lines.next()?);
+        (until > self.env.now()).then(|| Claims {
+            user: user.to_owned(),
+            execution: execution.to_owned(),
+            until,
+        })
     }
 
     fn mac(&self, body: &str) -> Hmac<Sha256> {
@@ -91,7 +106,11 @@ mod tests {
         let clock: Arc<dyn Env> = env.clone();
         let tokens = ActionTokens::new([1; 32], Duration::from_secs(60), clock);
         let token = tokens.make("ann", "5f3a00112233445566778899");
-        assert_eq!(tokens.check(&token).unwrap().0, "ann");
+        let claims = tokens.check(&token).unwrap();
+        assert_eq!(
+            (&*claims.user, &*claims.execution),
+            ("ann", "5f3a00112233445566778899")
+        );
         let forged = token.replace(PREFIX, "sqa1.x");
         assert_eq!(tokens.check(&forged), None);
         let other = ActionTokens::new([2; 32], Duration::from_secs(60), env.clone());

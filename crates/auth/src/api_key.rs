@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use squall_model::{Document, DocumentKind};
-use squall_store::{Command, DocumentFilter, Page, Transaction};
+use squall_store::{Command, DocumentFilter, Page};
 use squall_value::{Dict, Value, dict};
 
 use crate::directory::{Directory, Error};
@@ -119,8 +119,7 @@ impl Directory {
             key: known.key.clone(),
             from: known.revision,
         };
-        let transaction = Transaction::new(self.env.now(), vec![command]);
-        self.store.commit(transaction).await?;
+        self.commit(vec![command]).await?;
         self.recognised.lock().remove(&*known.key);
         Ok(())
     }

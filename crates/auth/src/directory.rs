@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use squall_env::{Env, fresh_id};
 use squall_model::{Document, DocumentKind, Timestamp};
-use squall_store::{Command, CommitError, Store, Transaction};
+use squall_store::{Command, CommitError, Store, Transaction, audit};
 use squall_value::{Str, Value, dict};
 use tokio::sync::Semaphore;
 
@@ -44,6 +44,8 @@ impl Default for Settings {
 pub enum Method {
     /// By a token.
     Token,
+    /// By the token of an action.
+    ActionToken,
     /// By an API key.
     ApiKey,
 }
@@ -57,6 +59,9 @@ pub struct Identity {
     pub method: Method,
     /// Until when, for a token.
     pub expires: Option<Timestamp>,
+    /// Who acts in the user's name, if not the user: `execution:ID` by the token of an action,
+    /// `user:NAME` for the service account that got the token.
+    pub delegate: Option<Str>,
 }
 
 /// A token that was issued. Its text is not kept.
@@ -220,9 +225,7 @@ impl Directory {
             document: Arc::clone(&document),
             from,
         };
-        self.store
-            .commit(Transaction::new(now, vec![command]))
-            .await?;
+        self.commit(vec![command]).await?;
         Ok(document)
     }
 
@@ -336,10 +339,15 @@ impl Directory {
             key: known.key.clone(),
             from: known.revision,
         };
-        self.store
-            .commit(Transaction::new(now, vec![command]))
-            .await?;
+        self.commit(vec![command]).await?;
         Ok(true)
+    }
+
+    /// Commits on the account of whoever asks.
+    pub(crate) async fn commit(&self, commands: Vec<Command>) -> Result<(), Error> {
+        let transaction = Transaction::new(self.env.now(), commands);
+        audit::commit(&*self.store, transaction).await?;
+        Ok(())
     }
 
     /// Whose token it is; `None` when it is unknown or over.
@@ -348,12 +356,12 @@ impl Directory {
     ///
     /// [`Error::Store`].
     pub async fn by_token(&self, token: &str) -> Result<Option<Identity>, Error> {
-        if let Some((user, until)) = self.action_tokens.check(token) {
-            let (user, expires) = (Str::from(user), Some(until));
+        if let Some(claims) = self.action_tokens.check(token) {
             return Ok(Some(Identity {
-                user,
-                method: Method::Token,
-                expires,
+                user: Str::from(claims.user),
+                method: Method::ActionToken,
+                expires: Some(claims.until),
+                delegate: Some(Str::from(format!("execution:{}", claims.execution))),
             }));
         }
         self.recognise(DocumentKind::Token, token_hash(token), Method::Token)
@@ -395,6 +403,9 @@ impl Directory {
         let Some(user) = user else {
             return Ok(None);
         };
+        let service = document.body.get_path(&["metadata", "service"]);
+        let service = service.filter(|_| kind == DocumentKind::Token);
+        let service = service.and_then(Value::as_str);
         if !enabled {
             return Err(Error::Disabled);
         }
@@ -402,6 +413,7 @@ impl Directory {
             user: Str::from(user),
             method,
             expires: document.expires,
+            delegate: service.map(|service| Str::from(format!("user:{service}"))),
         };
         let believed = now.checked_add(BELIEVED).unwrap_or(now);
         let mut recognised = self.recognised.lock();

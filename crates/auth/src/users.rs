@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use squall_model::{Document, DocumentKind};
-use squall_store::{Command, DocumentFilter, Page, Transaction};
+use squall_store::{Command, DocumentFilter, Page};
 use squall_value::{Dict, Str, Value};
 
 use crate::directory::{Directory, Error};
@@ -113,8 +113,7 @@ impl Directory {
             key: document.key.clone(),
             from: document.revision,
         });
-        let transaction = Transaction::new(self.env.now(), commands.collect());
-        self.store.commit(transaction).await?;
+        self.commit(commands.collect()).await?;
         let mut recognised = self.recognised.lock();
         documents
             .iter()

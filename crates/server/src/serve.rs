@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use squall_api::Api;
+use squall_api::{Api, Refusals};
 use squall_auth::rbac::Roles;
 use squall_auth::{ActionTokens, Directory};
 use squall_engine::{
@@ -192,6 +192,7 @@ pub(crate) struct Server {
     /// The password of the administrator, when this start made one.
     pub(crate) first_password: Option<String>,
     store: Arc<dyn Store>,
+    api: Arc<Api>,
     services: JoinSet<()>,
     stop_sources: watch::Sender<bool>,
     sources: JoinHandle<()>,
@@ -262,6 +263,7 @@ impl Server {
             host_name: host_name(),
             allowed_origins: options.http.allowed_origins.clone(),
             front: options.http.front(),
+            refusals: Refusals::default(),
             followers: Arc::default(),
         });
         leave_address(&data, &local_url)?;
@@ -275,6 +277,7 @@ impl Server {
             stop_sources,
             sources,
             serving: listeners.serve(&api)?,
+            api,
         })
     }
 
@@ -290,6 +293,7 @@ impl Server {
         // An error says that the sources are gone, which is all that is asked for.
         let _ = self.sources.await;
         self.engine.settle_down().await;
+        self.api.stop().await;
         // From here on nobody keeps the server's lease, nor misses the store.
         self.services.shutdown().await;
         self.store.retire_server(self.engine.lease()).await?;

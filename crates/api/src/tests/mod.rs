@@ -1,5 +1,6 @@
 //! Who may do what, through the API as a whole.
 
+mod audit;
 mod publishing;
 mod seeing;
 mod world;

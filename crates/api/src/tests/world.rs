@@ -129,7 +129,8 @@ pub(crate) struct Wishes {
 
 pub(crate) struct World {
     pub(crate) router: Router,
-    directory: Arc<Directory>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) action_tokens: Arc<ActionTokens>,
     pub(crate) dir: tempfile::TempDir,
 }
 
@@ -202,7 +203,7 @@ impl World {
             bcrypt_cost: 4,
             ..Default::default()
         };
-        let directory = Directory::new(Arc::clone(&store), env, settings, tokens);
+        let directory = Directory::new(Arc::clone(&store), env, settings, Arc::clone(&tokens));
         let directory = Arc::new(directory);
         let api = Arc::new(Api {
             engine,
@@ -219,11 +220,13 @@ impl World {
             host_name: "box".to_owned(),
             allowed_origins: Vec::new(),
             front: crate::Front::default(),
+            refusals: crate::Refusals::default(),
             followers: Arc::default(),
         });
         World {
             router: router(api, Service::All),
             directory,
+            action_tokens: tokens,
             dir,
         }
     }
@@ -241,11 +244,25 @@ impl World {
         path: &str,
         body: &str,
     ) -> (StatusCode, Value) {
+        let token = self.token(user).await;
+        self.ask_with(("x-auth-token", &token), method, path, body)
+            .await
+    }
+
+    /// What whoever presents a credential is answered.
+    pub(crate) async fn ask_with(
+        &self,
+        credential: (&str, &str),
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> (StatusCode, Value) {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header("content-type", "application/json")
-            .header("x-auth-token", self.token(user).await)
+            .header("user-agent", "a test")
+            .header(credential.0, credential.1)
             .body(Body::from(body.to_owned()))
             .unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();

@@ -39,11 +39,13 @@ pub enum ResourceType {
     Stream,
     /// A question to people.
     Inquiry,
+    /// The audit record; Squall's own.
+    Audit,
 }
 
 impl ResourceType {
     /// All types.
-    pub const ALL: [ResourceType; 18] = [
+    pub const ALL: [ResourceType; 19] = [
         ResourceType::RunnerType,
         ResourceType::Pack,
         ResourceType::SensorType,
@@ -62,6 +64,7 @@ impl ResourceType {
         ResourceType::Trigger,
         ResourceType::Stream,
         ResourceType::Inquiry,
+        ResourceType::Audit,
     ];
 
     /// The name with which uids of this type begin.
@@ -86,6 +89,7 @@ impl ResourceType {
             ResourceType::Trigger => "trigger",
             ResourceType::Stream => "stream",
             ResourceType::Inquiry => "inquiry",
+            ResourceType::Audit => "audit",
         }
     }
 
@@ -227,6 +231,7 @@ permissions! {
     InquiryView Inquiry "inquiry_view" "See any question that waits for an answer."
     InquiryRespond Inquiry "inquiry_respond" "Answer any question; implies seeing it."
     InquiryAll Inquiry "inquiry_all" "Do everything with a question."
+    AuditList Audit "audit_list" "See who did what, or was refused."
 }
 
 impl std::fmt::Display for Permission {
@@ -253,9 +258,13 @@ impl Permission {
         name.get(prefix..).unwrap_or_default()
     }
 
-    /// Whether it only reads, so that observers have it.
+    /// Whether it only reads, so that observers have it. What everybody did is for those who are
+    /// told to look at it.
     #[must_use]
     pub fn is_read(self) -> bool {
+        if self == Permission::AuditList {
+            return false;
+        }
         let reads = [
             "view",
             "list",

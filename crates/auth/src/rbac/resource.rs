@@ -130,7 +130,9 @@ impl Resource {
         &self.uid
     }
 
-    pub(super) fn owner(&self) -> Option<&str> {
+    /// Whose it is, where owners have rights.
+    #[must_use]
+    pub fn owner(&self) -> Option<&str> {
         self.owner.as_deref()
     }
 

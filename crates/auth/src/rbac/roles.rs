@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use squall_env::{Env, fresh_id};
 use squall_model::{Document, DocumentKind};
 use squall_store::{
-    Change, Command, CommitError, DocumentFilter, Page, Store, Subject, Transaction,
+    Change, Command, CommitError, DocumentFilter, Page, Store, Subject, Transaction, audit,
 };
 use squall_value::{Str, Value, dict};
 use tokio::sync::broadcast::error::RecvError;
@@ -320,7 +320,7 @@ impl Roles {
     async fn commit(&self, commands: Vec<Command>) -> Result<(), ApplyError> {
         if !commands.is_empty() {
             let transaction = Transaction::new(self.env.now(), commands);
-            self.store.commit(transaction).await?;
+            audit::commit(&*self.store, transaction).await?;
             self.reload().await?;
         }
         Ok(())
