@@ -11,6 +11,8 @@ pub enum Resource {
     Actions,
     /// API keys.
     ApiKeys,
+    /// Entries of the audit record.
+    Audit,
     /// Packs.
     Packs,
     /// Policies.
@@ -50,6 +52,7 @@ impl Resource {
         match self {
             Resource::Actions => "actions",
             Resource::ApiKeys => "apikeys",
+            Resource::Audit => "audit",
             Resource::Packs => "packs",
             Resource::Policies => "policies",
             Resource::Aliases => "actionalias",

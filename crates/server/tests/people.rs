@@ -121,6 +121,18 @@ async fn the_key_of_the_datastore_is_rotated_without_losing_a_secret() {
     let resealed = data(&server.squall(&["key", "get", "a", "--json"]));
     assert_ne!(text(&sealed, &["value"]), text(&resealed, &["value"]));
     assert_eq!(get(&server, "a"), "secret of a");
+    // It is recorded once, not for each item, and so is the secret that was just shown.
+    for (action, resource) in [
+        ("datastore_key_rotate", None),
+        ("secret_read", Some("key_value_pair:st2kv.system:a")),
+    ] {
+        let entries = data(&server.squall(&["audit", "list", "--action", action, "--json"]));
+        let [entry] = entries.as_list().unwrap() else {
+            panic!("{entries:?}");
+        };
+        assert_eq!(entry.get("resource").and_then(Value::as_str), resource);
+        assert_eq!(text(entry, &["address"]), "127.0.0.1");
+    }
     let ran = server.squall(&["key", "rotate"]);
     assert!(ran.stderr.contains("the key was rotated before"), "{ran:?}");
     let server = server.restarted();

@@ -2,6 +2,7 @@
 
 mod access;
 mod action;
+mod audit;
 mod completion;
 mod context;
 mod decide;
@@ -104,6 +105,9 @@ pub enum Command {
     /// List, make and remove API keys
     #[command(subcommand, name = "apikey")]
     ApiKey(access::ApiKey),
+    /// Show who did what, or was refused
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Sign in, and keep the token
     #[command(after_help = login::EXAMPLES)]
     Login(login::Login),
@@ -238,6 +242,7 @@ async fn dispatch(command: Command, invocation: &mut Invocation) -> Result<u8> {
         Command::RoleAssignment(command) => command.carry_out(invocation).await,
         Command::Rbac(command) => command.carry_out(invocation).await,
         Command::ApiKey(command) => command.carry_out(invocation).await,
+        Command::Audit(command) => command.carry_out(invocation).await,
         Command::Webhook(command) => command.carry_out(invocation).await,
         Command::Timer(command) => command.carry_out(invocation).await,
         Command::Runner(command) => command.carry_out(invocation).await,
