@@ -107,6 +107,9 @@ const ROLES: &[(&str, &str)] = &[
     ),
 ];
 
+/// Who asks, from the fewest rights to the most.
+pub(crate) const USERS: [&str; 5] = ["nobody", "runner", "editor", "observer", "admin"];
+
 #[derive(Debug)]
 struct Steps(Arc<Roles>);
 
