@@ -134,7 +134,7 @@ impl From<squall_auth::Error> for Error {
             E::Disabled => Error::new(StatusCode::UNAUTHORIZED, format!("Unauthorized - {error}")),
             E::Throttled { seconds } => Error::busy(error.to_string(), seconds),
             E::TooLong { .. } | E::Password => Error::bad(error.to_string()),
-            E::Store(_) => Error::internal(&error),
+            E::Store(_) | E::Unavailable(_) => Error::internal(&error),
         }
     }
 }

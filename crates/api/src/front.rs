@@ -35,6 +35,8 @@ pub struct Front {
     pub trusted_proxies: Vec<IpNet>,
     /// Whether cookies are for encrypted connections only.
     pub secure_cookies: SecureCookies,
+    /// Whether trusted proxies say who signs in (`X-Forwarded-User`), instead of a password.
+    pub proxies_sign_in: bool,
 }
 
 /// Where a request comes from.
@@ -44,6 +46,8 @@ pub(crate) struct Source {
     pub(crate) address: Option<IpAddr>,
     /// Whether the client's connection is TLS.
     pub(crate) is_encrypted: bool,
+    /// Whether a trusted proxy hands the request on, so that its headers can be believed.
+    pub(crate) is_proxied: bool,
 }
 
 impl Source {
@@ -69,7 +73,8 @@ impl Front {
         };
         let mut address = peer.address.ip().to_canonical();
         let mut is_encrypted = peer.is_encrypted;
-        if self.trusts(address) {
+        let is_proxied = self.trusts(address);
+        if is_proxied {
             for forwarded in listed(headers, "x-forwarded-for").rev() {
                 let Some(forwarded) = read_address(forwarded) else {
                     break;
@@ -86,6 +91,7 @@ impl Front {
         Source {
             address: Some(address),
             is_encrypted,
+            is_proxied,
         }
     }
 

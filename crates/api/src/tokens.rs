@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State as Extract;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -11,12 +12,13 @@ use squall_auth::Method;
 use squall_store::audit::Entry;
 use squall_value::{Dict, Str, Value, dict};
 
-use crate::State;
 use crate::audit;
 use crate::caller::Caller;
 use crate::endpoint::{Endpoint, Shape, get, post};
 use crate::error::{Error, Result};
+use crate::front::Source;
 use crate::reply::{Json, Sent};
+use crate::{Api, State};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -47,13 +49,15 @@ pub(crate) fn caller_endpoints() -> Vec<Endpoint> {
     ]
 }
 
-/// A token for a name and a password (HTTP basic, RFC 7617).
-async fn create(Extract(api): State, headers: HeaderMap, sent: Sent) -> Result<Response> {
-    let wrong = || Error::new(StatusCode::UNAUTHORIZED, "Invalid or missing credentials");
-    let (mut user, password) = basic(&headers).ok_or_else(wrong)?;
+/// A token for a name and a password (HTTP basic, RFC 7617), or for whom a trusted proxy names.
+async fn create(
+    Extract(api): State,
+    Extension(source): Extension<Source>,
+    headers: HeaderMap,
+    sent: Sent,
+) -> Result<Response> {
     let body = sent.object()?;
-    audit::claims(&user, "password");
-    api.directory.check_password(&user, &password).await?;
+    let mut user = signed_in(&api, source, &headers).await?;
     let life = match body.get("ttl") {
         None | Some(Value::Null) => None,
         Some(Value::Int(seconds)) if *seconds > 0 => {
@@ -92,6 +96,34 @@ async fn create(Extract(api): State, headers: HeaderMap, sent: Sent) -> Result<R
             .insert(HeaderName::from_static("x-api-url"), url);
     }
     Ok(response)
+}
+
+/// Who signs in.
+async fn signed_in(api: &Api, source: Source, headers: &HeaderMap) -> Result<String> {
+    let wrong = || Error::new(StatusCode::UNAUTHORIZED, "Invalid or missing credentials");
+    if api.front.proxies_sign_in {
+        let named = source.is_proxied.then(|| forwarded_user(headers)).flatten();
+        let user = named.ok_or_else(wrong)?;
+        audit::claims(&user, "proxy");
+        api.directory.welcome(&user).await?;
+        return Ok(user);
+    }
+    let (user, password) = basic(headers).ok_or_else(wrong)?;
+    audit::claims(&user, "password");
+    let checked = api
+        .directory
+        .check_password(&user, &password, source.address);
+    checked.await?;
+    Ok(user)
+}
+
+/// The user that a proxy names. What it says twice could be the client's word: it counts for
+/// nothing.
+fn forwarded_user(headers: &HeaderMap) -> Option<String> {
+    let names = ["remote-user", "remote_user", "x-forwarded-user"];
+    let mut found = names.iter().flat_map(|name| headers.get_all(*name));
+    let user = found.next()?.to_str().ok()?.trim();
+    (found.next().is_none() && squall_auth::users::is_name(user)).then(|| user.to_owned())
 }
 
 fn basic(headers: &HeaderMap) -> Option<(String, String)> {

@@ -1,21 +1,20 @@
 //! `/users`: who may sign in.
 
+use axum::Extension;
 use axum::extract::{Path, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use squall_auth::users::{self, UserChange};
+use squall_auth::users::{self, NAME_MAX, UserChange};
 use squall_value::{Dict, Value};
 
 use crate::State;
 use crate::caller::Caller;
 use crate::endpoint::{CHOICE, Endpoint, PAGE, Shape, delete, get, post, put};
 use crate::error::{Error, Result};
+use crate::front::Source;
 use crate::listing::listing;
 use crate::params::Params;
 use crate::reply::{Json, List, Sent};
-
-/// How long a name may be, in bytes.
-const NAME_MAX: usize = 256;
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -72,9 +71,7 @@ fn change(sent: &Dict) -> UserChange {
 async fn create(Extract(api): State, _: Caller, sent: Sent) -> Result<Response> {
     let sent = sent.object()?;
     let name = sent.get("name").and_then(Value::as_str).unwrap_or_default();
-    // A colon ends the name in HTTP basic credentials (RFC 7617), and in grants and keys.
-    let is_fit = |letter: char| !letter.is_control() && !matches!(letter, ':' | '/');
-    if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(is_fit) {
+    if !users::is_name(name) {
         return Err(Error::bad(format!(
             "'name' must have 1 to {NAME_MAX} bytes, without control characters, colon and slash"
         )));
@@ -100,6 +97,7 @@ async fn one(Extract(api): State, caller: Caller, Path(name): Path<String>) -> R
 
 async fn update(
     Extract(api): State,
+    Extension(source): Extension<Source>,
     caller: Caller,
     Path(name): Path<String>,
     sent: Sent,
@@ -111,12 +109,19 @@ async fn update(
         return Err(Error::denied("Administrator access required"));
     }
     let known = api.directory.user(&name).await?;
-    known.ok_or_else(|| unknown(&name))?;
+    let known = known.ok_or_else(|| unknown(&name))?;
     if change.password.is_some() && *caller.user() == *name {
+        if !users::has_password(&known) {
+            // It would outlive the user's entry there.
+            return Err(Error::new(
+                StatusCode::CONFLICT,
+                format!("The password of \"{name}\" is kept elsewhere and is changed there."),
+            ));
+        }
         // Whoever found a token must not be able to keep what it opens.
         let old = sent.get("old_password").and_then(Value::as_str);
         api.directory
-            .check_password(&name, old.unwrap_or_default())
+            .check_password(&name, old.unwrap_or_default(), source.address)
             .await?;
     }
     let user = api.directory.put_user(&name, change).await?;

@@ -1,6 +1,7 @@
 //! Who is known, and by what they are recognised.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,9 @@ use squall_value::{Str, Value, dict};
 use tokio::sync::Semaphore;
 
 use crate::ActionTokens;
+use crate::backend::{Backend, Unavailable, Verdict};
 use crate::secret::{api_key_hash, fresh_token, token_hash};
+use crate::throttle::Throttle;
 use crate::users::UserChange;
 
 /// What an operator may set about signing in.
@@ -24,7 +27,10 @@ pub struct Settings {
     pub bcrypt_cost: u32,
     /// How many wrong passwords one name may have within [`Settings::lockout`].
     pub failures_max: u32,
-    /// How long a name is refused after too many wrong passwords.
+    /// How many wrong passwords may come from one address within [`Settings::lockout`], whatever
+    /// the names.
+    pub address_failures_max: u32,
+    /// How long a name or address is refused after too many wrong passwords.
     pub lockout: Duration,
 }
 
@@ -34,6 +40,7 @@ impl Default for Settings {
             token_life_max: Duration::from_secs(24 * 60 * 60),
             bcrypt_cost: 10,
             failures_max: 10,
+            address_failures_max: 100,
             lockout: Duration::from_secs(60),
         }
     }
@@ -84,7 +91,7 @@ pub enum Error {
     /// The API key is switched off.
     #[error("API key is disabled.")]
     Disabled,
-    /// Too many wrong passwords for this name.
+    /// Too many wrong passwords for this name, or from this address.
     #[error("too many wrong passwords; try again in {seconds} s")]
     Throttled {
         /// How long to wait.
@@ -101,6 +108,9 @@ pub enum Error {
     /// A password that bcrypt cannot take.
     #[error("the password cannot be used: it must have 1 to 72 bytes and no NUL")]
     Password,
+    /// A place where passwords are checked does not answer.
+    #[error("passwords cannot be checked now")]
+    Unavailable(#[from] Unavailable),
     /// The store failed.
     #[error("the users cannot be read now")]
     Store(#[from] CommitError),
@@ -132,7 +142,10 @@ pub struct Directory {
     settings: Settings,
     action_tokens: Arc<ActionTokens>,
     pub(crate) recognised: Mutex<HashMap<String, (Identity, Timestamp)>>,
-    failures: Mutex<HashMap<Str, (u32, Timestamp)>>,
+    by_name: Mutex<Throttle<Str>>,
+    by_address: Mutex<Throttle<IpAddr>>,
+    /// Where passwords of names are checked that the store has none of.
+    backends: Vec<Arc<dyn Backend>>,
     /// Guesses that are checked at once; the others wait, and count what these have shown.
     checks: Semaphore,
     /// The hash of no one's password, so that an unknown name takes as long as a wrong password.
@@ -150,17 +163,26 @@ impl Directory {
     ) -> Directory {
         // Salt and hash are made up: to make a real one would cost each start a check's time.
         let decoy = format!("$2b${:02}${DECOY}", settings.bcrypt_cost);
-        let (recognised, failures) = (Mutex::default(), Mutex::default());
+        let lockout = settings.lockout;
         Directory {
             store,
             env,
+            by_name: Mutex::new(Throttle::new(settings.failures_max, lockout)),
+            by_address: Mutex::new(Throttle::new(settings.address_failures_max, lockout)),
             settings,
             action_tokens,
-            recognised,
-            failures,
+            recognised: Mutex::default(),
+            backends: Vec::new(),
             checks: Semaphore::new(CHECKS_MAX),
             decoy,
         }
+    }
+
+    /// The same directory with one more place where passwords are checked, behind those it has.
+    #[must_use]
+    pub fn with_backend(mut self, backend: Arc<dyn Backend>) -> Directory {
+        self.backends.push(backend);
+        self
     }
 
     /// Whether anybody is known at all.
@@ -229,16 +251,62 @@ impl Directory {
         Ok(document)
     }
 
-    /// Checks a name and a password, in a time that does not tell whether the name is known.
+    /// Checks a name and a password, in a time that does not tell whether the name is known. The
+    /// first back end that knows the name decides; whoever it lets in for the first time becomes a
+    /// user without a password here. `from` is the address of who tries.
     ///
     /// # Errors
     ///
-    /// [`Error::Credentials`], [`Error::Throttled`], [`Error::Store`].
-    pub async fn check_password(&self, user: &str, password: &str) -> Result<(), Error> {
+    /// [`Error::Credentials`], [`Error::Throttled`], [`Error::Unavailable`], [`Error::Store`].
+    pub async fn check_password(
+        &self,
+        user: &str,
+        password: &str,
+        from: Option<IpAddr>,
+    ) -> Result<(), Error> {
         // Without the permit, guesses sent all at once would pass before the first has failed.
         let _permit = self.checks.acquire().await.ok();
         let now = self.env.now();
-        self.check_throttle(user, now)?;
+        let name = Str::from(user);
+        let mut refused = self.by_name.lock().refused(&name, now);
+        if let Some(from) = &from {
+            refused = refused.max(self.by_address.lock().refused(from, now));
+        }
+        if let Some(seconds) = refused {
+            return Err(Error::Throttled { seconds });
+        }
+        if self.verdict(user, password).await? == Verdict::Right {
+            self.by_name.lock().succeeded(&name);
+            return Ok(());
+        }
+        self.by_name.lock().failed(&name, now);
+        if let Some(from) = &from {
+            self.by_address.lock().failed(from, now);
+        }
+        Err(Error::Credentials)
+    }
+
+    async fn verdict(&self, user: &str, password: &str) -> Result<Verdict, Error> {
+        let stored = self.check_stored(user, password).await?;
+        if stored != Verdict::Unknown || !crate::users::is_name(user) {
+            return Ok(stored);
+        }
+        for backend in &self.backends {
+            match backend.check(user, password).await? {
+                Verdict::Unknown => {}
+                Verdict::Wrong => return Ok(Verdict::Wrong),
+                Verdict::Right => {
+                    self.welcome(user).await?;
+                    return Ok(Verdict::Right);
+                }
+            }
+        }
+        Ok(Verdict::Unknown)
+    }
+
+    /// What the store's own users say. A user without a password is one of another back end.
+    async fn check_stored(&self, user: &str, password: &str) -> Result<Verdict, Error> {
+        let now = self.env.now();
         let document = self.store.document(DocumentKind::User, user, now).await?;
         let hash = document
             .as_ref()
@@ -247,43 +315,11 @@ impl Directory {
         let hash = known.clone().unwrap_or_else(|| self.decoy.clone());
         let password = password.to_owned();
         let checked = tokio::task::spawn_blocking(move || bcrypt::verify(password, &hash)).await;
-        let right = checked.ok().and_then(Result::ok).unwrap_or(false) && known.is_some();
-        let mut failures = self.failures.lock();
-        if right {
-            failures.remove(user);
-            return Ok(());
-        }
-        if failures.len() >= REMEMBERED_MAX {
-            failures.retain(|_, (_, until)| *until > now);
-        }
-        if failures.len() >= REMEMBERED_MAX && !failures.contains_key(user) {
-            // Guesses at ever new names must not fill the memory.
-            let oldest = failures.iter().min_by_key(|(_, (_, until))| *until);
-            let oldest = oldest.map(|(name, _)| name.clone());
-            oldest.and_then(|name| failures.remove(&name));
-        }
-        let until = now
-            .checked_add(self.settings.lockout)
-            .unwrap_or(Timestamp::MAX);
-        let (count, end) = failures.entry(Str::from(user)).or_insert((0, until));
-        *count += 1;
-        *end = until;
-        Err(Error::Credentials)
-    }
-
-    fn check_throttle(&self, user: &str, now: Timestamp) -> Result<(), Error> {
-        let mut failures = self.failures.lock();
-        match failures.get(user) {
-            Some((_, until)) if *until <= now => drop(failures.remove(user)),
-            Some((count, until)) if *count >= self.settings.failures_max => {
-                let seconds = until.as_second() - now.as_second();
-                return Err(Error::Throttled {
-                    seconds: u64::try_from(seconds).unwrap_or(1).max(1),
-                });
-            }
-            _ => {}
-        }
-        Ok(())
+        Ok(match (known, checked) {
+            (None, _) => Verdict::Unknown,
+            (Some(_), Ok(Ok(true))) => Verdict::Right,
+            _ => Verdict::Wrong,
+        })
     }
 
     /// Issues a token.
@@ -445,6 +481,7 @@ mod tests {
         let settings = Settings {
             bcrypt_cost: 4,
             failures_max: 2,
+            address_failures_max: 5,
             ..Settings::default()
         };
         (
@@ -458,17 +495,87 @@ mod tests {
         let (env, directory) = directory();
         assert!(directory.is_empty().await.unwrap());
         directory.set_password("ann", "secret").await.unwrap();
-        directory.check_password("ann", "secret").await.unwrap();
+        directory
+            .check_password("ann", "secret", None)
+            .await
+            .unwrap();
         for _ in 0..2 {
-            let refused = directory.check_password("ann", "wrong").await;
+            let refused = directory.check_password("ann", "wrong", None).await;
             assert!(matches!(refused, Err(Error::Credentials)));
         }
-        let refused = directory.check_password("ann", "secret").await;
+        let refused = directory.check_password("ann", "secret", None).await;
         assert!(matches!(refused, Err(Error::Throttled { .. })));
         env.advance(Duration::from_secs(61));
-        directory.check_password("ann", "secret").await.unwrap();
-        let unknown = directory.check_password("bob", "secret").await;
+        directory
+            .check_password("ann", "secret", None)
+            .await
+            .unwrap();
+        let unknown = directory.check_password("bob", "secret", None).await;
         assert!(matches!(unknown, Err(Error::Credentials)));
+    }
+
+    #[tokio::test]
+    async fn an_address_that_tries_many_names_is_throttled() {
+        let (env, directory) = directory();
+        directory.set_password("ann", "secret").await.unwrap();
+        let (one, other) = ("192.0.2.1".parse().ok(), "192.0.2.2".parse().ok());
+        for number in 0..directory.settings.address_failures_max {
+            let name = format!("user{number}");
+            let refused = directory.check_password(&name, "wrong", one).await;
+            assert!(matches!(refused, Err(Error::Credentials)), "{refused:?}");
+        }
+        let refused = directory.check_password("ann", "secret", one).await;
+        assert!(matches!(refused, Err(Error::Throttled { .. })));
+        let check = directory.check_password("ann", "secret", other);
+        check.await.unwrap();
+        env.advance(Duration::from_secs(61));
+        let check = directory.check_password("ann", "secret", one);
+        check.await.unwrap();
+    }
+
+    /// Knows one name, and no other.
+    #[derive(Debug)]
+    struct One(&'static str, &'static str);
+
+    #[async_trait::async_trait]
+    impl Backend for One {
+        async fn check(&self, user: &str, password: &str) -> Result<Verdict, Unavailable> {
+            if password == "broken" {
+                return Err(Unavailable {
+                    place: "the other place".to_owned(),
+                    source: "it is closed".into(),
+                });
+            }
+            Ok(match (user == self.0, password == self.1) {
+                (true, true) => Verdict::Right,
+                (true, false) => Verdict::Wrong,
+                (false, _) => Verdict::Unknown,
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_back_end_that_knows_a_name_decides() {
+        let (_, directory) = directory();
+        let directory = directory
+            .with_backend(Arc::new(One("bob", "first")))
+            .with_backend(Arc::new(One("bob", "second")))
+            .with_backend(Arc::new(One("ann", "elsewhere")));
+        directory.set_password("ann", "secret").await.unwrap();
+        let check = |user, password| directory.check_password(user, password, None);
+        check("ann", "secret").await.unwrap();
+        check("bob", "first").await.unwrap();
+        for (user, password) in [("ann", "elsewhere"), ("bob", "second"), ("eve", "first")] {
+            let refused = check(user, password).await;
+            assert!(matches!(refused, Err(Error::Credentials)), "{user}");
+        }
+        let refused = check("bob", "broken").await;
+        assert!(matches!(refused, Err(Error::Unavailable(_))));
+        // Who was let in is a user now, who has no password here.
+        let bob = directory.user("bob").await.unwrap().unwrap();
+        assert!(!crate::users::has_password(&bob));
+        assert!(directory.user("eve").await.unwrap().is_none());
+        check("bob", "first").await.unwrap();
     }
 
     #[tokio::test]
@@ -479,7 +586,7 @@ mod tests {
         let mut guesses = tokio::task::JoinSet::new();
         for _ in 0..20 {
             let directory = Arc::clone(&directory);
-            guesses.spawn(async move { directory.check_password("ann", "wrong").await });
+            guesses.spawn(async move { directory.check_password("ann", "wrong", None).await });
         }
         let answers = guesses.join_all().await;
         let checked = answers
@@ -547,7 +654,10 @@ mod tests {
                 .to_json()
                 .contains("$2")
         );
-        directory.check_password("ann", "second").await.unwrap();
+        directory
+            .check_password("ann", "second", None)
+            .await
+            .unwrap();
         let token = sign_in().await.unwrap().token;
         let (key, _) = directory
             .make_api_key("ann", Dict::new(), true)
@@ -557,7 +667,7 @@ mod tests {
         assert!(!directory.remove_user("ann").await.unwrap());
         assert_eq!(directory.by_token(&token).await.unwrap(), None);
         assert_eq!(directory.by_api_key(&key).await.unwrap(), None);
-        let refused = directory.check_password("ann", "second").await;
+        let refused = directory.check_password("ann", "second", None).await;
         assert!(matches!(refused, Err(Error::Credentials)));
     }
 }

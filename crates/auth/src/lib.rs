@@ -6,11 +6,17 @@
 
 mod action_token;
 mod api_key;
+mod backend;
 mod directory;
+mod htpasswd;
+mod md5_crypt;
 pub mod rbac;
 mod secret;
+mod throttle;
 pub mod users;
 
 pub use action_token::ActionTokens;
+pub use backend::{Backend, Unavailable, Verdict};
 pub use directory::{Directory, Error, Identity, Issued, Method, Settings};
+pub use htpasswd::Htpasswd;
 pub use secret::{fresh_password, fresh_token};

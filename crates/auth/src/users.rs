@@ -17,6 +17,24 @@ pub struct UserChange {
     pub service: Option<bool>,
 }
 
+/// How long a name may be, in bytes.
+pub const NAME_MAX: usize = 256;
+
+/// Whether a text can be a user's name: not empty, at most [`NAME_MAX`] bytes, without control
+/// characters, colon and slash. A colon ends the name in HTTP basic credentials (RFC 7617), and in
+/// grants and keys.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    let fits = |letter: char| !letter.is_control() && !matches!(letter, ':' | '/');
+    !text.is_empty() && text.len() <= NAME_MAX && text.chars().all(fits)
+}
+
+/// Whether there is a password for a user here; that of others is kept elsewhere.
+#[must_use]
+pub fn has_password(user: &Document) -> bool {
+    user.body.get("password_hash").is_some()
+}
+
 /// Whether a record is that of a service account.
 #[must_use]
 pub fn is_service(user: &Document) -> bool {
@@ -74,6 +92,19 @@ impl Directory {
         Ok(put)
     }
 
+    /// Makes a user of somebody who was recognised elsewhere, by a password file or a proxy, unless
+    /// the user is known already.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`].
+    pub async fn welcome(&self, name: &str) -> Result<(), Error> {
+        if self.user(name).await?.is_none() {
+            self.put_user(name, UserChange::default()).await?;
+        }
+        Ok(())
+    }
+
     /// Removes a user, with all tokens and API keys. `false` when there is none.
     ///
     /// # Errors
@@ -128,7 +159,7 @@ pub fn shown(user: &Document) -> Dict {
     let mut body = Dict::new();
     body.insert("name", user.key.clone());
     body.insert("service", is_service(user));
-    body.insert("has_password", user.body.get("password_hash").is_some());
+    body.insert("has_password", has_password(user));
     body.insert("id", Str::from(user.id.to_string()));
     body
 }

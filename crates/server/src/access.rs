@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::FalseyValueParser;
 use squall_auth::rbac::{self, Definitions, Permission, Resource, Roles};
+use squall_auth::{Directory, Htpasswd};
 use squall_engine::Rights;
 use squall_env::Env;
 use squall_model::ActionRef;
@@ -33,6 +34,24 @@ pub(crate) struct AccessOptions {
     /// published.
     #[arg(long, env = "SQUALL_RBAC_EVERY_STEP", value_parser = FalseyValueParser::new())]
     pub(crate) rbac_every_step: bool,
+    /// A password file as Apache's htpasswd writes it, for names that have no password here; it is
+    /// read anew when it changes.
+    #[arg(long, env = "SQUALL_AUTH_HTPASSWD", value_name = "FILE")]
+    pub(crate) auth_htpasswd: Option<PathBuf>,
+    /// Who says who signs in: a password (`standalone`), or the proxies of --trusted-proxy by the
+    /// header X-Forwarded-User (`proxy`).
+    #[arg(long, env = "SQUALL_AUTH_MODE", default_value = "standalone")]
+    pub(crate) auth_mode: AuthMode,
+}
+
+/// Who says who signs in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum AuthMode {
+    /// A password.
+    #[default]
+    Standalone,
+    /// A trusted proxy.
+    Proxy,
 }
 
 /// What lists show.
@@ -46,6 +65,20 @@ pub(crate) enum Lists {
 }
 
 impl AccessOptions {
+    /// A directory with the password file behind it, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read.
+    pub(crate) fn directory(&self, directory: Directory) -> Result<Directory> {
+        let Some(file) = &self.auth_htpasswd else {
+            return Ok(directory);
+        };
+        let backend = Htpasswd::open(file)
+            .with_context(|| format!("cannot use the password file {}", file.display()))?;
+        Ok(directory.with_backend(Arc::new(backend)))
+    }
+
     /// The roles of a store, with what the files say put in force.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use ipnet::IpNet;
 use squall_api::{Api, Front, Limits, SecureCookies, Service};
@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use crate::access::AuthMode;
 use accept::Port;
 pub(crate) use certificate::{Certificate, TlsOptions};
 
@@ -108,15 +109,25 @@ impl HttpOptions {
     }
 
     /// What stands in front of the server.
-    pub(crate) fn front(&self) -> Front {
-        Front {
+    ///
+    /// # Errors
+    ///
+    /// Proxies are to say who signs in, and none is trusted.
+    pub(crate) fn front(&self, mode: AuthMode) -> Result<Front> {
+        if mode == AuthMode::Proxy && self.trusted_proxies.is_empty() {
+            bail!(
+                "--auth-mode proxy needs --trusted-proxy ADDRESS: the proxies that say who signs in"
+            );
+        }
+        Ok(Front {
+            proxies_sign_in: mode == AuthMode::Proxy,
             trusted_proxies: self.trusted_proxies.clone(),
             secure_cookies: match self.secure_cookies {
                 CookieOption::Auto => SecureCookies::Auto,
                 CookieOption::Always => SecureCookies::Always,
                 CookieOption::Never => SecureCookies::Never,
             },
-        }
+        })
     }
 }
 

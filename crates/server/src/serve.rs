@@ -207,8 +207,8 @@ impl Server {
     /// What could not be opened, read or taken up, for the person who starts it.
     pub(crate) async fn start(options: &Options) -> Result<Server> {
         let env: Arc<dyn Env> = Arc::new(SystemEnv::new());
-        make_data_directory(&options.data)?;
-        let data = std::fs::canonicalize(&options.data)?;
+        let front = options.http.front(options.access.auth_mode)?;
+        let data = make_data_directory(&options.data)?;
         if let Some(root) = &options.stackstorm_root {
             stackstorm::link(root, &data)?;
         }
@@ -229,7 +229,7 @@ impl Server {
             tokens,
             roles: Arc::clone(&roles),
         };
-        let directory = ports.directory();
+        let directory = Arc::new(options.access.directory(ports.directory())?);
         let engine = start_engine(options, &data, &keys, ports, &local_url).await?;
         let first_password = first_sign_in(&directory, &data, &*env).await?;
 
@@ -239,11 +239,8 @@ impl Server {
         let mut services = start_services(&engine, listeners.certificate());
         services.spawn(Arc::clone(&roles).follow());
         watch_packs(options, &data, &pack_directories, &engine, &mut services)?;
-        tokio::spawn(renew_local_token(
-            Arc::clone(&directory),
-            data.clone(),
-            Arc::clone(&env),
-        ));
+        let renewing = renew_local_token(Arc::clone(&directory), data.clone(), Arc::clone(&env));
+        services.spawn(renewing);
         let (stop_sources, stopped) = watch::channel(false);
         let sources = tokio::spawn(sources::run(
             Arc::clone(&engine),
@@ -262,7 +259,7 @@ impl Server {
             url: url.clone(),
             host_name: host_name(),
             allowed_origins: options.http.allowed_origins.clone(),
-            front: options.http.front(),
+            front,
             refusals: Refusals::default(),
             followers: Arc::default(),
         });
@@ -318,14 +315,16 @@ fn plant(options: &Options, store: Arc<dyn Store>, env: &Arc<dyn Env>) -> Arc<dy
     ))
 }
 
-/// Makes the data directory, for nobody but its owner. One that is there keeps its rights.
-fn make_data_directory(data: &Path) -> Result<()> {
+/// Makes the data directory, for nobody but its owner, and gives its absolute path. One that is
+/// there keeps its rights.
+fn make_data_directory(data: &Path) -> Result<PathBuf> {
     use std::os::unix::fs::DirBuilderExt;
     let made = std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(data);
-    made.with_context(|| format!("cannot make the data directory {}", data.display()))
+    made.with_context(|| format!("cannot make the data directory {}", data.display()))?;
+    Ok(std::fs::canonicalize(data)?)
 }
 
 /// Says what an earlier start left to do, if it left anything.
@@ -431,13 +430,13 @@ struct Ports {
 }
 
 impl Ports {
-    fn directory(&self) -> Arc<Directory> {
-        Arc::new(Directory::new(
+    fn directory(&self) -> Directory {
+        Directory::new(
             Arc::clone(&self.store),
             Arc::clone(&self.env),
             squall_auth::Settings::default(),
             Arc::clone(&self.tokens),
-        ))
+        )
     }
 }
 

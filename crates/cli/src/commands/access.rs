@@ -67,8 +67,8 @@ impl User {
             User::List { list } => {
                 let columns = list.columns(&[
                     Column::new("name", "name", Show::Plain),
-                    Column::new("service", "service", Show::Plain),
-                    Column::new("password", "has_password", Show::Plain),
+                    Column::new("service", "service", Show::Enabled),
+                    Column::new("password", "has_password", Show::Enabled),
                 ]);
                 list::show(
                     invocation,
@@ -172,7 +172,7 @@ impl Role {
             Role::List { list } => {
                 let columns = list.columns(&[
                     Column::new("name", "name", Show::Plain),
-                    Column::new("system", "system", Show::Plain),
+                    Column::new("system", "system", Show::Enabled),
                     Column::new("description", "description", Show::Plain),
                 ]);
                 list::show(

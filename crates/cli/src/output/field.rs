@@ -19,7 +19,7 @@ pub(crate) enum Show {
     Status,
     /// How long an execution took, or has been running.
     Elapsed,
-    /// Whether something is enabled.
+    /// Whether something is so: yes or no.
     Enabled,
 }
 
