@@ -59,8 +59,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .summary("Gives the text of the file that an action runs.")
             .object("action_view")
             .gives(Shape::Text("text/plain")),
-        get("/actions/views/overview", list)
-            .summary("Lists actions, as /actions does.")
+        get("/actions/views/overview", overview)
+            .summary("Lists actions, with the parameters of their runners among theirs.")
             .any("action_list")
             .query(FILTER_PARAMETERS)
             .query(PACK)
@@ -68,8 +68,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .query(PAGE)
             .query(MEMBERS)
             .gives(Shape::Page("Action")),
-        get("/actions/views/overview/{id}", one)
-            .summary("Shows an action, as /actions/{id} does.")
+        get("/actions/views/overview/{id}", one_overview)
+            .summary("Shows an action, with its runner's parameters among its own.")
             .object("action_view")
             .gives(Shape::One("Action")),
         get("/actions/views/parameters/{id}", parameters)
@@ -96,18 +96,45 @@ const FILTER_PARAMETERS: &[Parameter] = &[Parameter::text(
 )];
 
 async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
+    let shown = |action: &Action| squall_wire::definition(&action.document);
+    listed(&api, &caller, &params, shown)
+}
+
+async fn overview(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
+    listed(&api, &caller, &params, with_all_parameters)
+}
+
+/// An action with all that a caller may set: its parameters and its runner's, but for those whose
+/// value is fixed.
+fn with_all_parameters(action: &Action) -> Value {
+    let merged = action.parameters.merged().iter();
+    let parameters: Dict = merged
+        .map(|(name, parameter)| (name, parameter.attributes()))
+        .filter(|(_, attributes)| attributes.get("immutable") != Some(&Value::Bool(true)))
+        .map(|(name, attributes)| (name.clone(), attributes.clone()))
+        .collect();
+    let shown = squall_wire::definition(&action.document);
+    let mut shown = shown.as_dict().cloned().unwrap_or_default();
+    shown.insert("parameters", parameters);
+    Value::from(shown)
+}
+
+fn listed(
+    api: &Api,
+    caller: &Caller,
+    params: &Params,
+    shown: impl Fn(&Action) -> Value,
+) -> Result<List> {
     let catalog = api.engine.catalog();
-    let tag = params::text(&params, "tags");
+    let tag = params::text(params, "tags");
     let mut actions: Vec<_> = catalog
         .actions()
         .filter(|action| tag.is_none_or(|tag| has_tag(&action.document.body, tag)))
         .filter(|action| caller.sees(&action.document))
         .collect();
     actions.sort_by(|a, b| a.reference.cmp(&b.reference));
-    let items = actions
-        .into_iter()
-        .map(|action| squall_wire::definition(&action.document));
-    listing(items.collect(), &params, &caller, None, &[BY_PACK])
+    let items = actions.into_iter().map(|action| shown(action));
+    listing(items.collect(), params, caller, None, &[BY_PACK])
 }
 
 fn has_tag(body: &Value, wanted: &str) -> bool {
@@ -137,6 +164,12 @@ async fn one(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Res
     let found = find(&api, &id)?;
     caller.may_with(&found.document)?;
     Ok(Json(squall_wire::definition(&found.document)))
+}
+
+async fn one_overview(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
+    let found = find(&api, &id)?;
+    caller.may_with(&found.document)?;
+    Ok(Json(with_all_parameters(&found)))
 }
 
 async fn create(Extract(api): State, caller: Caller, sent: Sent) -> Result<Response> {

@@ -8,7 +8,7 @@ use squall_auth::rbac::Resource;
 use squall_engine::Incoming;
 use squall_model::{Enforcement, EnforcementOutcome, TriggerInstance};
 use squall_store::{EnforcementFilter, TriggerInstanceFilter};
-use squall_value::{Value, dict};
+use squall_value::{Str, Value, dict};
 
 use crate::caller::Caller;
 use crate::endpoint::{CHOICE, Endpoint, MEMBERS, PAGE, Parameter, Shape, get, post};
@@ -84,16 +84,33 @@ fn shown(api: &Api, instance: &TriggerInstance) -> Value {
     squall_wire::trigger_instance(instance, view::payload(api, instance, Secrets::Masked))
 }
 
+/// The trigger that a type without parameters is, and those that rules make of it with parameters.
+fn triggers_of_type(api: &Api, kind: &str) -> Vec<Str> {
+    let catalog = api.engine.catalog();
+    let made = catalog
+        .triggers()
+        .filter(|found| found.kind.as_str() == kind);
+    let made = made.map(|found| Str::from(found.reference.as_str()));
+    std::iter::once(Str::from(kind)).chain(made).collect()
+}
+
 async fn trigger_instances(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
     let (page, limit) = params::page(&params, &caller, Some(100))?;
     let members = params::members(&params)?;
-    let trigger =
-        params::text(&params, "trigger").or_else(|| params::text(&params, "trigger_type"));
+    let trigger = params::text(&params, "trigger");
+    let mut visible = caller.rights.triggers();
+    if let Some(kind) = params::text(&params, "trigger_type") {
+        let mut of_type = triggers_of_type(&api, kind);
+        if let Some(visible) = &visible {
+            of_type.retain(|trigger| visible.contains(trigger));
+        }
+        visible = Some(of_type);
+    }
     let filter = TriggerInstanceFilter {
         trigger: trigger.and_then(|trigger| trigger.parse().ok()),
         occurred_after: params::time(&params, "timestamp_gt")?,
         occurred_before: params::time(&params, "timestamp_lt")?,
-        visible: caller.rights.triggers(),
+        visible,
         ..TriggerInstanceFilter::default()
     };
     if trigger.is_some() && filter.trigger.is_none() {
