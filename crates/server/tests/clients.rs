@@ -1,0 +1,491 @@
+//! The calls that the clients people have make, and what of the answers they read: StackStorm's web
+//! UI (which calls through st2client.js), the chat adapters hubot-stackstorm and err-stackstorm.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests, outside their functions"
+)]
+
+mod serving;
+
+use std::collections::HashMap;
+
+use serving::Server;
+use squall_value::{Value, json};
+
+/// One call: method and path, the body, the status, and what the client reads of the answer.
+///
+/// What is read is a list of words: a dotted path of members; `[]` for a list that has at least one
+/// item, of whose first the paths after it are read; `x-...` for a header; `name=path` for a member
+/// that later calls have as `{name}`.
+type Call = (&'static str, &'static str, u16, &'static str);
+
+/// st2client.js takes no other status than these for a success: 201 for tokens and what is made, 202
+/// for what is asked of packs, 204 for what is removed.
+const WEB_UI: &[Call] = &[
+    (
+        "POST /auth/tokens",
+        "{}",
+        201,
+        "token user expiry x-request-id",
+    ),
+    ("GET /api/v1/user", "", 200, "username authentication rbac"),
+    (
+        "GET /api/v1/actions/views/overview?limit=-1",
+        "",
+        200,
+        "[] id ref name pack runner_type parameters enabled x-total-count x-request-id",
+    ),
+    (
+        "GET /api/v1/actions?limit=50&offset=0",
+        "",
+        200,
+        "[] id ref parameters entry_point x-total-count x-limit",
+    ),
+    (
+        "GET /api/v1/actions/views/overview/core.local",
+        "",
+        200,
+        "ref parameters.cmd.description parameters.timeout runner_type",
+    ),
+    (
+        "GET /api/v1/actions/views/entry_point/examples.is_prime",
+        "",
+        200,
+        "",
+    ),
+    (
+        "POST /api/v1/executions",
+        r#"{"action": "core.local", "parameters": {"cmd": "echo hi"}}"#,
+        201,
+        "run=id action.ref status start_timestamp web_url",
+    ),
+    (
+        "POST /api/v1/executions",
+        r#"{"action": "core.local", "parameters": {"bogus": 1}}"#,
+        400,
+        "faultstring",
+    ),
+    (
+        "GET /api/v1/executions?limit=50&offset=0&exclude_attributes=result,trigger_instance&parent=null",
+        "",
+        200,
+        "[] id action.ref action.runner_type status start_timestamp context.user liveaction.id \
+         parameters x-total-count x-limit",
+    ),
+    (
+        "GET /api/v1/executions?limit=50&filter=status:succeeded+action:core.local&parent=null",
+        "",
+        200,
+        "x-total-count x-limit",
+    ),
+    (
+        "GET /api/v1/executions/views/filters?types=action,rule,trigger_type,user,status",
+        "",
+        200,
+        "action status user",
+    ),
+    (
+        "GET /api/v1/executions/{run}?max_result_size=102400",
+        "",
+        200,
+        "id action.ref action.parameters runner.name parameters log context.user liveaction.action \
+         web_url",
+    ),
+    ("GET /api/v1/executions/{run}/children", "", 200, ""),
+    (
+        "GET /api/v1/executions/{run}/output?output_type=all",
+        "",
+        200,
+        "",
+    ),
+    (
+        "POST /api/v1/executions/{run}/re_run",
+        r#"{"parameters": {"cmd": "sleep 600"}}"#,
+        201,
+        "again=id context.re-run.ref",
+    ),
+    ("DELETE /api/v1/executions/{again}", "", 200, "id status"),
+    (
+        "POST /api/v1/executions",
+        r#"{"action": "core.ask", "parameters": {"route": "dev"}}"#,
+        201,
+        "ask=id",
+    ),
+    (
+        "GET /api/v1/executions?runner=inquirer",
+        "",
+        200,
+        "[] id status action.ref",
+    ),
+    (
+        "GET /api/v1/triggertypes",
+        "",
+        200,
+        "[] id ref name pack parameters_schema",
+    ),
+    (
+        "POST /api/v1/rules",
+        r#"{"name": "ui", "pack": "default", "enabled": true,
+            "trigger": {"type": "core.st2.webhook", "parameters": {"url": "ui"}}, "criteria": {},
+            "action": {"ref": "core.noop", "parameters": {}}}"#,
+        201,
+        "rule=id ref trigger.type trigger.ref action.ref enabled",
+    ),
+    (
+        "POST /api/v1/rules",
+        r#"{"name": "ui", "pack": "default", "trigger": {"type": "core.st2.webhook",
+            "parameters": {"url": "ui"}}, "action": {"ref": "core.noop"}}"#,
+        409,
+        "faultstring conflict-id",
+    ),
+    (
+        "GET /api/v1/rules/views",
+        "",
+        200,
+        "[] id ref trigger.type trigger.description action.ref action.description enabled",
+    ),
+    (
+        "GET /api/v1/rules/views/default.ui",
+        "",
+        200,
+        "ref trigger.type action.ref criteria",
+    ),
+    (
+        "GET /api/v1/rules/default.ui",
+        "",
+        200,
+        "ref trigger.type action.ref id",
+    ),
+    (
+        "PUT /api/v1/rules/default.ui",
+        r#"{"id": "{rule}", "uid": "rule:default:ui", "ref": "default.ui", "name": "ui", "type":
+            {"ref": "standard", "parameters": {}}, "tags": [], "context": {}, "metadata_file": "",
+            "pack": "default", "enabled": false, "trigger": {"type": "core.st2.webhook",
+            "parameters": {"url": "ui"}, "ref": "core.x"}, "criteria": {}, "description": "",
+            "action": {"ref": "core.noop", "parameters": {}}}"#,
+        200,
+        "ref enabled",
+    ),
+    (
+        "POST /api/v1/webhooks/examples",
+        r#"{"name": "Ada"}"#,
+        202,
+        "name",
+    ),
+    (
+        "GET /api/v1/ruleenforcements/views?rule_ref=examples.on_webhook&limit=50",
+        "",
+        200,
+        "[] id rule.ref trigger_instance.id enforced_at execution.id x-total-count x-limit",
+    ),
+    (
+        "GET /api/v1/triggerinstances?trigger_type=core.st2.webhook&limit=50",
+        "",
+        200,
+        "[] event=id trigger occurrence_time status x-total-count",
+    ),
+    (
+        "GET /api/v1/triggerinstances/{event}",
+        "",
+        200,
+        "payload.body.name",
+    ),
+    ("DELETE /api/v1/rules/default.ui", "", 204, ""),
+    ("GET /api/v1/rules/default.ui", "", 404, "faultstring"),
+    (
+        "GET /api/v1/packs",
+        "",
+        200,
+        "[] id ref name version files x-total-count x-limit",
+    ),
+    (
+        "GET /api/v1/packs/core",
+        "",
+        200,
+        "ref name version description",
+    ),
+    (
+        "GET /api/v1/packs/views/files/core",
+        "",
+        200,
+        "[] file_path content",
+    ),
+    (
+        "GET /api/v1/packs/views/file/core/pack.yaml",
+        "",
+        200,
+        "etag last-modified",
+    ),
+    (
+        "GET /api/v1/configs?show_secrets=true",
+        "",
+        200,
+        "x-total-count",
+    ),
+    ("GET /api/v1/config_schemas", "", 200, "x-total-count"),
+    (
+        "PUT /api/v1/configs/examples?show_secrets=true",
+        "{}",
+        200,
+        "pack values",
+    ),
+    (
+        "POST /api/v1/packs/uninstall",
+        r#"{"packs": ["nothing"]}"#,
+        202,
+        "execution_id",
+    ),
+    (
+        "GET /api/v1/sensortypes",
+        "",
+        200,
+        "[] id ref pack trigger_types enabled",
+    ),
+    (
+        "PUT /api/v1/sensortypes/examples.SpoolSensor",
+        r#"{"enabled": false}"#,
+        200,
+        "ref enabled",
+    ),
+    (
+        "POST /api/v1/workflows/inspect",
+        "version: 1.0\ntasks: {}\n",
+        200,
+        "",
+    ),
+    ("GET /api/v1/policytypes", "", 200, "[] ref parameters"),
+    (
+        "GET /api/v1/policies?limit=50",
+        "",
+        200,
+        "x-total-count x-limit",
+    ),
+    ("GET /auth/sso", "", 200, "enabled"),
+];
+
+const HUBOT: &[Call] = &[
+    ("POST /auth/v1/tokens", "{}", 201, "token user expiry"),
+    (
+        "GET /api/v1/actionalias?limit=-1&offset=0",
+        "",
+        200,
+        "[] name ref pack formats enabled description action_ref",
+    ),
+    (
+        "POST /api/v1/aliasexecution",
+        r#"{"name": "pack_get", "format": "pack get {{ pack }}", "command": "pack get core",
+            "user": "ann", "source_channel": "general", "notification_route": "hubot",
+            "source_context": {"message": {"text": "pack get core"}}}"#,
+        201,
+        "execution.id execution.web_url actionalias.ack actionalias.ref",
+    ),
+    (
+        "POST /api/v1/aliasexecution/match_and_execute",
+        r#"{"command": "pack get core", "user": "ann", "source_channel": "general",
+            "notification_route": "hubot"}"#,
+        201,
+        "results",
+    ),
+];
+
+const ERRBOT: &[Call] = &[
+    (
+        "POST /auth/v1/tokens",
+        r#"{"ttl": 3600}"#,
+        201,
+        "token user expiry",
+    ),
+    (
+        "POST /auth/v1/tokens/validate",
+        r#"{"token": "nonsense"}"#,
+        200,
+        "valid",
+    ),
+    (
+        "GET /api/v1/actionalias/help",
+        "",
+        200,
+        "available helpstrings",
+    ),
+    (
+        "GET /api/v1/actionalias/help?pack=packs&filter=get",
+        "",
+        200,
+        "available helpstrings",
+    ),
+    (
+        "POST /api/v1/actionalias/match",
+        r#"{"command": "pack get core"}"#,
+        200,
+        "actionalias.name actionalias.action_ref display representation",
+    ),
+    (
+        "POST /api/v1/actionalias/match",
+        r#"{"command": "make me a sandwich"}"#,
+        400,
+        "faultstring",
+    ),
+    (
+        "POST /api/v1/aliasexecution/match_and_execute",
+        r#"{"command": "pack get core", "user": "ann", "source_channel": "general",
+            "notification_route": "errbot", "notification_channel": "general"}"#,
+        201,
+        "results",
+    ),
+    (
+        "POST /api/v1/apikeys",
+        r#"{"user": "admin", "metadata": {"bot": true}}"#,
+        201,
+        "key=key id",
+    ),
+    ("GET /api/v1/executions?limit=1", "", 200, "[] id web_url"),
+    (
+        "PUT /api/v1/keys/errbot.session",
+        r#"{"name": "errbot.session", "value": "x", "ttl": 60}"#,
+        200,
+        "name value expire_timestamp",
+    ),
+    (
+        "GET /api/v1/keys/errbot.session",
+        "",
+        200,
+        "name value scope",
+    ),
+    ("DELETE /api/v1/keys/errbot.session", "", 204, ""),
+    ("GET /api/v1/keys/errbot.session", "", 404, "faultstring"),
+];
+
+/// A client that has signed in, and what it has read so far.
+struct Client<'a> {
+    server: &'a Server,
+    http: reqwest::Client,
+    token: String,
+    read: HashMap<String, String>,
+}
+
+impl Client<'_> {
+    fn filled(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (name, value) in &self.read {
+            text = text.replace(&format!("{{{name}}}"), value);
+        }
+        text
+    }
+
+    /// Makes a call; what is wrong with the answer, if anything is.
+    async fn call(&mut self, (call, body, status, reads): Call) -> Result<(), String> {
+        let (method, path) = call.split_once(' ').unwrap();
+        let url = format!("{}{}", self.server.url, self.filled(path));
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = self.http.request(method, url);
+        request = match path.starts_with("/auth/") && path.ends_with("/tokens") {
+            true => request.basic_auth("ann", Some("myPassword")),
+            false => request.header("x-auth-token", &self.token),
+        };
+        if !body.is_empty() {
+            let kind = if body.starts_with('{') {
+                "application/json"
+            } else {
+                "text/plain"
+            };
+            request = request.header("content-type", kind).body(self.filled(body));
+        }
+        let answer = request.send().await.unwrap();
+        let (got, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let text = answer.text().await.unwrap();
+        let failed = |what: &str| Err(format!("{call}: {what}\n  {got} {text}"));
+        if got != status {
+            return failed(&format!("{status} was expected"));
+        }
+        let mut value = json::read(&text).unwrap_or(Value::Null);
+        for word in reads.split_whitespace() {
+            let (name, path) = word.split_once('=').unwrap_or(("", word));
+            if word == "[]" {
+                match value.as_list().and_then(|items| items.first().cloned()) {
+                    Some(first) => value = first,
+                    None => return failed("a list with items was expected"),
+                }
+            } else if word.starts_with("x-") || ["etag", "last-modified"].contains(&word) {
+                if !headers.contains_key(word) {
+                    return failed(&format!("no header {word}"));
+                }
+            } else {
+                let path: Vec<_> = path.split('.').collect();
+                let Some(found) = value.get_path(&path) else {
+                    return failed(&format!("no member {word}"));
+                };
+                if !name.is_empty() {
+                    self.read
+                        .insert(name.to_owned(), found.as_str().unwrap().to_owned());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A server with a user for the clients.
+fn server() -> Server {
+    let directory = tempfile::tempdir().unwrap();
+    let line = "ann:{SHA}VBPuJHI7uixaa6LQGWx4s+5GKNE=\n";
+    std::fs::write(directory.path().join("htpasswd"), line).unwrap();
+    Server::start_in(directory, &["--auth-htpasswd", "htpasswd"])
+}
+
+async fn check(calls: &[Call]) {
+    let server = server();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let token = std::fs::read_to_string(server.data.path().join("data/local-token")).unwrap();
+    let mut client = Client {
+        server: &server,
+        http: reqwest::Client::builder().no_proxy().build().unwrap(),
+        token,
+        read: HashMap::new(),
+    };
+    let mut wrong = Vec::new();
+    for call in calls {
+        wrong.extend(client.call(*call).await.err());
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn the_web_ui_is_answered() {
+    check(WEB_UI).await;
+}
+
+#[tokio::test]
+async fn hubot_is_answered() {
+    check(HUBOT).await;
+}
+
+#[tokio::test]
+async fn errbot_is_answered() {
+    check(ERRBOT).await;
+}
+
+/// A browser's event source sends no header: the cookie of an earlier answer lets it in.
+#[tokio::test]
+async fn a_browser_follows_the_stream_by_its_cookie() {
+    let server = server();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let http = reqwest::Client::builder().no_proxy().cookie_store(true);
+    let http = http.build().unwrap();
+    let stream = format!("{}/stream/stream", server.url);
+    assert_eq!(http.get(&stream).send().await.unwrap().status(), 401);
+    let token = std::fs::read_to_string(server.data.path().join("data/local-token")).unwrap();
+    let user = http.get(format!("{}/api/v1/user", server.url));
+    let user = user.header("x-auth-token", token).send().await.unwrap();
+    assert_eq!(user.status(), 200);
+    let mut answer = http.get(&stream).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let kind = answer.headers()["content-type"].to_str().unwrap();
+    assert!(kind.starts_with("text/event-stream"), "{kind}");
+    server.squall(&["run", "core.noop"]);
+    let mut text = String::new();
+    while !text.contains("event: st2.execution__update") {
+        let chunk = answer.chunk().await.unwrap().unwrap();
+        text.push_str(&String::from_utf8_lossy(&chunk));
+    }
+}
