@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response, Url};
 use squall_model::Outcome as Ending;
-use squall_value::{Dict, Value, dict, json, python};
+use squall_value::{Dict, Value, dict, json, literal, python};
 
 use crate::host::Host;
 use crate::mask::Masker;
@@ -208,11 +208,16 @@ impl Request<'_> {
             ));
         }
         let datum = match body {
-            Value::String(text) => json::read(text).or_else(|_| json::read_python(text)),
+            // What a Python action has printed is JSON but for its quotes and words.
+            Value::String(text) => {
+                json::read_python(text).or_else(|error| literal::read(text).map_err(|_| error))
+            }
             other => Ok(other.clone()),
         };
         let datum = datum.map_err(|error| {
-            Error::Parameter(format!("the body is to be JSON, which it is not: {error}"))
+            Error::Parameter(format!(
+                "the body is to be JSON, or a literal of Python, which it is not: {error}"
+            ))
         })?;
         Ok(Some(datum.to_json().into_bytes()))
     }

@@ -177,11 +177,18 @@ async fn requests_and_what_comes_of_them() {
             r#""{\"a\":[1]}""#,
         ),
         (
+            r#"{"url": "BASE/echo", "headers": {"content-type": "application/json"}}"#,
+            r#"{"body": "{'a': True, 'b': (None, 'it\\'s')}"}"#,
+            body,
+            Succeeded,
+            r#""{\"a\":true,\"b\":[null,\"it's\"]}""#,
+        ),
+        (
             r#"{"url": "BASE/echo", "headers": {"Content-Type": "application/json"}}"#,
             r#"{"body": "oops"}"#,
             &["status_code"],
             Failed,
-            r#"{"error":"the body is to be JSON, which it is not: "#,
+            r#"{"error":"the body is to be JSON, or a literal of Python, which it is not: "#,
         ),
         (
             r#"{"url": "BASE/echo", "cookies": {"a": "b", "c": 1}}"#,

@@ -7,9 +7,8 @@
 use num_traits::{FromPrimitive, ToPrimitive};
 use squall_expr::{Error, Kind};
 use squall_value::number::{self, IntError};
-use squall_value::{BigInt, Value, orjson, python};
+use squall_value::{BigInt, Value, literal, orjson, python};
 
-use crate::literal;
 use crate::types::{Type, python_type};
 
 /// The text that stands for null where a template could only produce text (the `use_none` filter

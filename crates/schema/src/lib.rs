@@ -22,7 +22,6 @@ pub mod config;
 mod diagnostic;
 mod draft4;
 mod form;
-pub mod literal;
 mod mask;
 mod output;
 mod parameter;

@@ -6,12 +6,14 @@
 //! payloads, parameters and workflow contexts travel through the program without being copied.
 //!
 //! [`json`] reads and writes JSON text with a bound on depth. [`python`] gives the text that
-//! Python's `str` and `repr` give, which the expression languages promise to their users.
+//! Python's `str` and `repr` give, which the expression languages promise to their users, and
+//! [`literal`] reads it.
 //!
 //! This crate knows nothing of Squall.
 
 mod dict;
 pub mod json;
+pub mod literal;
 pub mod number;
 pub mod orjson;
 pub mod python;

@@ -10,7 +10,7 @@
 use std::collections::HashSet;
 use std::str::Chars;
 
-use squall_value::{BigInt, Dict, Value, number, python};
+use crate::{BigInt, Dict, Value, number, python};
 
 /// How deep brackets may nest; Python's own limit is 200.
 const DEPTH_MAX: usize = 100;
