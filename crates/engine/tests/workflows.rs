@@ -269,6 +269,35 @@ fn large_workflows_run_each_task_once() {
     }
 }
 
+#[test]
+fn a_workflow_does_not_run_that_is_to_tell_of_tasks_it_does_not_have() {
+    let world = World::new(&[("p.w", sequence(2))]);
+    for (notify, refused) in [
+        (r#"["t0"]"#, ""),
+        ("[]", ""),
+        (r#"["t0", "t7", "x"]"#, "t7, x"),
+    ] {
+        let id = world.ask("p.w", dict! { "notify" => json::read(notify).unwrap() });
+        world.steps.settle();
+        let (result, children) = (world.result(id), world.children(id).len());
+        if refused.is_empty() {
+            assert_eq!(
+                (world.status(id), children),
+                (Status::Succeeded, 2),
+                "{result}"
+            );
+        } else {
+            let told = format!("do not exist in the workflow definition: {refused}.");
+            assert_eq!(
+                (world.status(id), children),
+                (Status::Failed, 0),
+                "{result}"
+            );
+            assert!(result.contains(&told), "{result}");
+        }
+    }
+}
+
 /// Workflows that call one another, `depth` deep.
 fn nest(depth: usize, innermost: &str) -> Vec<(String, String)> {
     let mut all = vec![("p.n0".to_owned(), innermost.to_owned())];

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use squall_model::{Execution, ExecutionId, State};
-use squall_value::{Dict, Str, Value, dict, json};
+use squall_value::{Dict, Str, Value, dict, json, python};
 use squall_workflow::definition::Language;
 use squall_workflow::{Conductor, Definition};
 
@@ -131,6 +131,7 @@ impl Engine {
         let parameters = self
             .finalize(&prepared)
             .map_err(|error| error.to_string())?;
+        check_notify(&definition, &parameters.runner)?;
         let inputs = parameters.action;
         let children = Children::new(
             names_task_function(&definition),
@@ -306,6 +307,23 @@ impl Engine {
                 .and_then(|parent| parent.request.parent);
         }
         Ok(ancestors)
+    }
+}
+
+/// Refuses a run whose `notify` names tasks that the workflow does not have: somebody would wait
+/// for news that never comes.
+fn check_notify(definition: &Definition, parameters: &Dict) -> Result<(), String> {
+    let named = parameters.get("notify").and_then(Value::as_list);
+    let named = named.unwrap_or_default().iter().map(python::str);
+    let unknown: Vec<_> = named
+        .filter(|task| !definition.tasks.contains_key(task.as_str()))
+        .collect();
+    match definition.language {
+        Language::Orquesta if !unknown.is_empty() => Err(format!(
+            "The following tasks in the notify parameter do not exist in the workflow definition: {}.",
+            unknown.join(", ")
+        )),
+        _ => Ok(()),
     }
 }
 
