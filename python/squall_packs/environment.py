@@ -21,7 +21,7 @@ import tempfile
 LIBRARIES = (
     "st2client", "six", "requests", "eventlet", "urllib3", "PyYAML", "python-dateutil", "pytz",
     "simplejson", "paramiko", "Jinja2", "cryptography", "pyOpenSSL", "certifi", "idna", "chardet",
-    "statsd", "xmltodict", "mock", "semver", "jsonpath-rw", "setuptools<81",
+    "statsd", "xmltodict", "mock", "semver", "jsonpath-rw", "packaging", "setuptools<81",
 )
 # In a pack's environment, the file that puts the shared one behind it.
 LINK = "squall-shared.pth"
