@@ -10,6 +10,8 @@ import urllib.parse
 import urllib.request
 
 ENDED = ("succeeded", "failed", "timeout", "canceled", "abandoned")
+# Where some packs believe StackStorm to be.
+ROOT = "/opt/stackstorm"
 LOOK_SECONDS = 0.1
 START_SECONDS = 120
 
@@ -48,15 +50,17 @@ class Server:
         self.bin = os.path.join(place, "bin")
         self.variables = {}
         self.arguments = []
+        self.made_root = False
         self.process = None
         self.url = self.token = None
         os.makedirs(self.bin)
 
     def __enter__(self):
         os.makedirs(self.data, mode=0o700)
-        if not os.path.exists("/opt/stackstorm/packs"):
+        if not os.path.exists(os.path.join(ROOT, "packs")):
             # Some packs have these paths written into them; another run may be using them.
-            self.arguments += ["--stackstorm-root", "/opt/stackstorm"]
+            self.made_root = not os.path.exists(ROOT)
+            self.arguments += ["--stackstorm-root", ROOT]
         self.start()
         return self
 
@@ -101,9 +105,11 @@ class Server:
 
     def remove(self):
         for name in ("packs", "virtualenvs", "configs", "st2"):
-            link = os.path.join("/opt/stackstorm", name)
+            link = os.path.join(ROOT, name)
             if os.path.islink(link) and os.readlink(link).startswith(self.place):
                 os.unlink(link)
+        if self.made_root and not os.listdir(ROOT):
+            os.rmdir(ROOT)
         shutil.rmtree(self.place, ignore_errors=True)
 
     def program(self, name, text):

@@ -6,6 +6,7 @@ def run(pack):
     datastore(pack)
     executions(pack)
     rules(pack)
+    aliases(pack)
     key = pack.server.post("/apikeys", {"user": "admin", "metadata": {}})["key"]
     pack.configure(api_key=key)
     pack.gives("st2.kv.get_object", {"key": "acceptance.obj"}, {"a": [1, None]}, "it works by an API key")
@@ -59,3 +60,43 @@ def rules(pack):
         rule = server.get("/rules/default.st2_rule")
         pack.check("the rule is %sd" % action, rule["enabled"] is enabled, rule)
     server.delete("/rules/default.st2_rule")
+
+
+def aliases(pack):
+    """Every alias that needs nobody else: found, run, and told as its format says."""
+    server = pack.server
+    server.post("/rules", {
+        "name": "st2_chat", "pack": "default", "enabled": True, "criteria": {},
+        "trigger": {"type": "core.st2.webhook", "parameters": {"url": "st2_chat"}},
+        "action": {"ref": "core.noop", "parameters": {}}, "description": "by chat",
+    })
+    ended = server.ended(server.start_action("core.local", {"cmd": "echo hi"}))["id"]
+    told(pack, "st2 list 3 actions from core", "Found 3 actions:{~}")
+    told(pack, "st2 list 2 executions", "Found 2 executions:{~}")
+    told(pack, "st2 list 1 executions with status succeeded", ": succeeded, started at ")
+    told(pack, "st2 list 5 rules from default", "default.st2_chat")
+    told(pack, "st2 disable rule st2_chat from pack default",
+         "Disabled: default.st2_chat (core.st2.webhook", "#219939")
+    told(pack, "st2 enable rule st2_chat from pack default",
+         "Enabled: default.st2_chat (core.st2.webhook", "#219939")
+    told(pack, "st2 list 5 sensors", "Found ")
+    told(pack, "st2 get execution " + ended, ended)
+    told(pack, "st2 re-run execution " + ended, "core.local")
+    slow = server.start_action("core.local", {"cmd": "sleep 60"})
+    told(pack, "st2 cancel execution " + slow, slow + " - ", "#219939")
+    pack.check("chat has canceled it", server.ended(slow)["status"] == "canceled")
+    server.delete("/rules/default.st2_chat")
+
+
+def told(pack, command, text, color=None):
+    server = pack.server
+    made = server.post("/aliasexecution/match_and_execute", {
+        "command": command, "user": "ann", "source_channel": "ops",
+    })["results"][0]
+    id_ = made["execution"]["id"]
+    done = server.ended(id_)
+    pack.check("`%s` is done" % command, done["status"] == "succeeded", done)
+    said = server.get("/aliasexecution/%s/result" % id_)
+    pack.check("`%s` is told" % command, text in said["message"], said)
+    if color:
+        pack.check("`%s` has its color" % command, said["extra"]["slack"]["color"] == color, said)
