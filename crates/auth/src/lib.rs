@@ -1,7 +1,8 @@
 //! Users, tokens and API keys: who is it that asks?
 //!
 //! Passwords are kept as bcrypt hashes, tokens and API keys as hashes of their text, so that what is
-//! stored signs nobody in. Actions get tokens that are signed instead of stored
+//! stored signs nobody in. Names without a password here are asked of a [`Backend`], such as a
+//! password file ([`Htpasswd`]). Actions get tokens that are signed instead of stored
 //! ([`ActionTokens`]): they cost no write and end with the action.
 
 mod action_token;
