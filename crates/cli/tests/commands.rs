@@ -45,6 +45,32 @@ const TASK: &str = r#"{
     "context": {"orquesta": {"task_name": "build"}}
 }"#;
 
+/// A workflow that ended: a task that a policy tried twice, two items, and a task that failed.
+const GREETED: &str = r#"{
+    "id": "65a200000000000000000001", "status": "failed",
+    "action": {"ref": "shop.greet", "entry_point": "workflows/greet.yaml"},
+    "runner": {"name": "orquesta"}, "parameters": {"name": "Stanley"},
+    "result": {"output": {"greeting": "hello"}, "errors": []}
+}"#;
+
+const GREETED_TASKS: &str = r#"[
+    {"id": "1", "status": "failed", "parent": "65a200000000000000000001", "result": "busy",
+     "end_timestamp": "2026-03-14T09:26:54Z", "context": {"orquesta": {"task_name": "ask"}}},
+    {"id": "2", "status": "succeeded", "parent": "65a200000000000000000001", "result": "hello",
+     "end_timestamp": "2026-03-14T09:26:55Z", "context": {"orquesta": {"task_name": "ask"},
+     "policies": {"retry": {"retry_count": 1, "retried_liveaction_id": "1"}}}},
+    {"id": "3", "status": "succeeded", "parent": "65a200000000000000000001", "result": "b",
+     "end_timestamp": "2026-03-14T09:26:56Z",
+     "context": {"orquesta": {"task_name": "each", "task_route": 0, "item_id": 1}}},
+    {"id": "4", "status": "succeeded", "parent": "65a200000000000000000001", "result": "a",
+     "end_timestamp": "2026-03-14T09:26:57Z",
+     "context": {"orquesta": {"task_name": "each", "task_route": 0, "item_id": 0}}},
+    {"id": "5", "status": "failed", "parent": "65a200000000000000000001", "result": "no disk",
+     "end_timestamp": "2026-03-14T09:26:58Z", "context": {"orquesta": {"task_name": "log"}}},
+    {"id": "6", "status": "succeeded", "parent": "5", "result": "not a task of this workflow",
+     "end_timestamp": "2026-03-14T09:26:58Z", "context": {"orquesta": {"task_name": "inner"}}}
+]"#;
+
 fn one_line(text: &str) -> String {
     text.split('\n').map(str::trim).collect()
 }
@@ -139,6 +165,13 @@ fn answer(method: &Method, path: &str, headers: &HeaderMap, asked: &[String]) ->
         ("POST", "/api/v1/executions/65a100000000000000000001/decisions") => {
             json(200, with_status(WORKFLOW, "running"))
         }
+        ("GET", "/api/v1/executions/65a200000000000000000001") => json(200, GREETED),
+        ("GET", "/api/v1/executions/65a200000000000000000001/children") => json(200, GREETED_TASKS),
+        ("GET", "/api/v1/actions/views/parameters/shop.greet") => json(
+            200,
+            r#"{"parameters": {"name": {"type": "string"},
+                "loud": {"type": "boolean", "default": false}}}"#,
+        ),
         ("GET", "/stream/v1/stream") => events(workflow_events()),
         ("GET", "/stream/v1/executions/65a100000000000000000002/output") => events(OUTPUT),
         ("GET", "/api/v1/actions/views/parameters/shop.deploy") => json(
@@ -732,4 +765,101 @@ async fn expressions_are_evaluated_without_a_server() {
         .await;
     assert!(shown.contains("no-such-file.yaml"), "{shown}");
     assert_eq!(server.asked(), Vec::<String>::new());
+}
+
+const GREET: &str = "version: 1.0
+input: [name, loud]
+output:
+  - greeting: <% ctx(greeting) %>
+tasks:
+  ask:
+    action: core.ask name=<% ctx(name) %>
+    next:
+      - when: <% succeeded() %>
+        publish: greeting=<% result() %>
+        do: each
+  each:
+    with: <% list(1, 2) %>
+    action: core.noop
+    next:
+      - do: log
+  log:
+    action: core.log message=<% ctx(loud) %>
+";
+
+#[tokio::test]
+async fn a_past_run_becomes_a_test() {
+    let server = Server::start().await;
+    let home = server.home.path().to_str().unwrap();
+    let (workflow, test) = (format!("{home}/greet.yaml"), format!("{home}/test.yaml"));
+    std::fs::write(&workflow, GREET).unwrap();
+    let token = [("SQUALL_TOKEN", "good")];
+    let record = format!("workflow test --record 65a200000000000000000001 --workflow {workflow}");
+    let recorded = server.run(&record, &token).await;
+    expect![[r#"
+        workflow: ~/greet.yaml
+        inputs:
+          name: Stanley
+          loud: false
+        mock_action_executions:
+          - task_id: ask
+            result: hello
+          - task_id: each
+            item_id: 1
+            result: b
+          - task_id: each
+            item_id: 0
+            result: a
+          - task_id: log
+            status: failed
+            result: no disk
+        expected_task_sequence:
+          - ask
+          - each
+          - log
+        expected_workflow_status: failed
+        expected_output:
+          greeting: hello
+        -- 0
+    "#]]
+    .assert_eq(&recorded);
+    let (text, _) = recorded.split_once("-- 0").unwrap();
+    std::fs::write(&test, text.replace('~', home)).unwrap();
+    let again = server.run(&format!("workflow test {test}"), &token).await;
+    assert!(again.contains("1 passed, 0 failed"), "{again}");
+
+    // A workflow that has changed since is told apart.
+    std::fs::write(
+        &workflow,
+        GREET.replace("greeting=<% result() %>", "greeting=changed"),
+    )
+    .unwrap();
+    let changed = server.run(&record, &token).await;
+    assert!(
+        changed.contains("-- 1\nerror: the run was written, but"),
+        "{changed}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_whole_run_of_a_workflow_is_not_recorded() {
+    let server = Server::start().await;
+    server
+        .check(
+            "workflow test --record 65a14b2135b6ad228a105f2d",
+            expect![[r#"
+                -- 1
+                error: 65a14b2135b6ad228a105f2d ran core.local, which is no Orquesta workflow: only those are recorded
+            "#]],
+        )
+        .await;
+    server
+        .check(
+            "workflow test --record 65a200000000000000000001",
+            expect![[r#"
+                -- 1
+                error: the workflow of shop.greet is not here: none of actions/workflows/greet.yaml, shop/actions/workflows/greet.yaml, packs/shop/actions/workflows/greet.yaml is a file; name it with --workflow FILE
+            "#]],
+        )
+        .await;
 }

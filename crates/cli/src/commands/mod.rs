@@ -16,6 +16,7 @@ mod login;
 mod pack;
 mod plain;
 mod progress;
+mod record;
 mod rule;
 mod run;
 mod sensor;
@@ -123,7 +124,7 @@ pub enum Command {
     /// Print completions for a shell
     #[command(after_help = completion::EXAMPLES)]
     Completion(completion::Completion),
-    /// Check, draw and test workflows, without a server
+    /// Check, draw and test workflows
     #[command(subcommand)]
     Workflow(workflow::Workflow),
     /// Evaluate expressions, without a server
@@ -254,7 +255,7 @@ async fn dispatch(command: Command, invocation: &mut Invocation) -> Result<u8> {
         Command::Whoami(command) => command.carry_out(invocation).await,
         Command::Context(command) => command.carry_out(invocation),
         Command::Completion(command) => command.carry_out(invocation),
-        Command::Workflow(command) => command.carry_out(invocation),
+        Command::Workflow(command) => command.carry_out(invocation).await,
         Command::Expr(command) => command.carry_out(invocation),
     }
 }

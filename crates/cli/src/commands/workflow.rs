@@ -1,4 +1,4 @@
-//! `workflow`: what needs no server.
+//! `workflow`: what needs no server, but for the recording of a test.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use crate::failure::FAILED;
 use crate::input;
 use crate::output::{Format, Paint, safe};
 
-/// Check, draw and test workflows, without a server.
+/// Check, draw and test workflows.
 #[derive(Debug, Subcommand)]
 pub enum Workflow {
     /// Find what is wrong or doubtful in workflow files, with the place of each finding
@@ -52,18 +52,25 @@ Examples:
         #[arg(short, long, value_enum, default_value_t)]
         format: Drawing,
     },
-    /// Run tests of workflows, without running any action
+    /// Run tests of workflows, without running any action; or write one from a past run
     ///
-    /// Exits with 1 if a test fails.
+    /// Exits with 1 if a test fails, or if the run that is recorded would not pass as a test.
     #[command(after_help = "\
 Examples:
   squall workflow test tests/deploy.yaml
-  squall workflow test tests --coverage --junit report.xml")]
+  squall workflow test tests --coverage --junit report.xml
+  squall workflow test --record last > tests/deploy.yaml")]
     Test {
         /// Files of tests, or directories with such files among others; paths in them are relative
         /// to the file, else to the current directory
-        #[arg(value_name = "FILE", required = true)]
+        #[arg(value_name = "FILE", required_unless_present = "record")]
         files: Vec<String>,
+        /// Ask the server for this execution of a workflow (or `last`), and write it as a test
+        #[arg(long, value_name = "EXECUTION", conflicts_with_all = ["files", "coverage", "junit"])]
+        record: Option<String>,
+        /// With `--record`: the workflow's file, if it is not found by its action's entry point
+        #[arg(long, value_name = "FILE", requires = "record")]
+        workflow: Option<String>,
         /// Tell which tasks and transitions no test took
         #[arg(long)]
         coverage: bool,
@@ -88,8 +95,13 @@ pub enum Drawing {
 }
 
 impl Workflow {
-    pub(crate) fn carry_out(self, invocation: &mut Invocation) -> Result<u8> {
+    pub(crate) async fn carry_out(self, invocation: &mut Invocation) -> Result<u8> {
         match self {
+            Workflow::Test {
+                record: Some(id),
+                workflow,
+                ..
+            } => super::record::record(invocation, id, workflow).await,
             Workflow::Check {
                 files,
                 strict,
@@ -106,6 +118,7 @@ impl Workflow {
                 files,
                 coverage,
                 junit,
+                ..
             } => test(invocation, &files, coverage, junit.as_deref()),
         }
     }

@@ -18,7 +18,7 @@ pub use coverage::Coverage;
 pub(crate) use junit::escape;
 pub use junit::junit;
 pub use record::{RecordedResult, Recording, record};
-pub use run::{Outcome, run};
+pub use run::{Outcome, Rehearsed, rehearse, run};
 
 #[cfg(test)]
 mod tests;

@@ -35,7 +35,8 @@ pub struct RecordedResult {
     pub task: Str,
     /// The route.
     pub route: usize,
-    /// The number of the task's entry in the sequence.
+    /// The number of the task's entry in the sequence; the same for all results where it is not
+    /// known: then they are handed out in their order.
     pub entry: usize,
     /// The item, for a task with items.
     pub item: Option<usize>,
@@ -65,10 +66,21 @@ pub fn record(recording: &Recording) -> String {
             known.push(result.entry);
         }
     }
+    let mut routes: HashMap<&str, Vec<usize>> = HashMap::new();
+    for result in &recording.results {
+        let known = routes.entry(&result.task).or_default();
+        if !known.contains(&result.route) {
+            known.push(result.route);
+        }
+    }
     let mocks: Vec<Value> = recording
         .results
         .iter()
-        .map(|result| mock(result, entries[&*result.task].len() > 1))
+        .map(|result| {
+            let is_repeated = entries[&*result.task].len() > 1;
+            let is_routed = routes[&*result.task].len() > 1;
+            mock(result, is_repeated, is_routed)
+        })
         .collect();
     test.insert("mock_action_executions", mocks);
     let sequence = recording.sequence.iter();
@@ -92,9 +104,12 @@ pub fn record(recording: &Recording) -> String {
     squall_yaml::to_yaml(&Value::from(test))
 }
 
-fn mock(result: &RecordedResult, is_repeated: bool) -> Value {
+fn mock(result: &RecordedResult, is_repeated: bool, is_routed: bool) -> Value {
     let mut mock = Dict::new();
     mock.insert("task_id", result.task.clone());
+    if is_routed {
+        mock.insert("route", result.route);
+    }
     if is_repeated {
         mock.insert("seq_id", result.entry);
     }

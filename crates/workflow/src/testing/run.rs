@@ -39,6 +39,15 @@ impl Outcome {
     }
 }
 
+/// What a run took, as far as it came.
+#[derive(Clone, Debug, Default)]
+pub struct Rehearsed {
+    /// The tasks with their routes, in the order in which they started.
+    pub sequence: Vec<(Str, usize)>,
+    /// The routes.
+    pub routes: Vec<Vec<Str>>,
+}
+
 /// Runs one test. `read` gives the text of a file that the test names, or why it can't be read.
 #[must_use]
 pub fn run(
@@ -46,6 +55,16 @@ pub fn run(
     expressions: &Expressions,
     read: &dyn Fn(&str) -> Result<String, String>,
 ) -> Outcome {
+    rehearse(case, expressions, read).0
+}
+
+/// As [`run`], and tells what the run took. Nothing, if it could not begin.
+#[must_use]
+pub fn rehearse(
+    case: &Case,
+    expressions: &Expressions,
+    read: &dyn Fn(&str) -> Result<String, String>,
+) -> (Outcome, Rehearsed) {
     let mut outcome = Outcome {
         name: case.name.clone(),
         workflow: case.workflow.clone(),
@@ -53,7 +72,7 @@ pub fn run(
     };
     let prepared = prepare(case, expressions, read, &mut outcome);
     let (Some((definition, results)), []) = (prepared, &outcome.failures[..]) else {
-        return outcome;
+        return (outcome, Rehearsed::default());
     };
     outcome.coverage = Coverage::of(&definition);
     let host = TestHost {
@@ -76,7 +95,16 @@ pub fn run(
     };
     run.conduct(&case.expected);
     run.compare(&case.expected);
-    run.outcome
+    let routes = (0..run.conductor.routes_len()).filter_map(|route| run.conductor.route(route));
+    let rehearsed = Rehearsed {
+        routes: routes.map(<[Str]>::to_vec).collect(),
+        sequence: run
+            .entries
+            .into_iter()
+            .map(|entry| (entry.task, entry.route))
+            .collect(),
+    };
+    (run.outcome, rehearsed)
 }
 
 /// Reads the workflow and the files with results, and inspects the workflow. Nothing is left to run
