@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 
 use super::drive::{self, Work, fsync_ms, latencies, quantile};
-use super::{Bench, Measured, fill, lists, pack, stream};
+use super::{Bench, Measured, fill, lists, pack, stream, workflows};
 use crate::clock::Stopwatch;
 
 /// After a start, the server is left alone so long before its memory is read.
@@ -138,6 +138,11 @@ pub(super) const GROUPS: &[Group] = &[
         name: "with_items",
         keys: &["with_items_1000_ms"],
         run: |bench| latency(bench, &Work::action("bench.items", json!({})), 2, 11),
+    },
+    Group {
+        name: "workflows",
+        keys: workflows::KEYS,
+        run: workflows::measure,
     },
     Group {
         name: "noop_rate_full",

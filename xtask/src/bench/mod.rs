@@ -12,6 +12,7 @@ mod pace;
 mod pack;
 mod report;
 mod stream;
+mod workflows;
 
 use std::cell::RefCell;
 use std::fs;

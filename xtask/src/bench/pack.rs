@@ -9,7 +9,11 @@ use anyhow::Result;
 use super::fill::ACTIONS;
 
 /// Writes the `pack.yaml` of a pack and makes the directories of its definitions.
-fn begin(packs: &Path, name: &str) -> Result<PathBuf> {
+///
+/// # Errors
+///
+/// When a file can't be written.
+pub(super) fn begin(packs: &Path, name: &str) -> Result<PathBuf> {
     let pack = packs.join(name);
     fs::create_dir_all(pack.join("rules"))?;
     fs::create_dir_all(pack.join("actions/workflows"))?;
@@ -83,13 +87,17 @@ pub(crate) fn write(packs: &Path, unrelated: usize) -> Result<()> {
     ];
     for (name, text) in workflows {
         fs::write(pack.join(format!("actions/workflows/{name}.yaml")), text)?;
-        let action = format!(
-            "---\nname: {name}\ndescription: A workflow.\nrunner_type: orquesta\n\
-             entry_point: workflows/{name}.yaml\nenabled: true\n"
-        );
-        fs::write(pack.join(format!("actions/{name}.yaml")), action)?;
+        fs::write(pack.join(format!("actions/{name}.yaml")), action(name))?;
     }
     Ok(())
+}
+
+/// The action of the workflow with this name.
+pub(super) fn action(name: &str) -> String {
+    format!(
+        "---\nname: {name}\ndescription: A workflow.\nrunner_type: orquesta\n\
+         entry_point: workflows/{name}.yaml\nenabled: true\n"
+    )
 }
 
 /// Writes the pack `many_rules`: rules that match nothing.

@@ -51,6 +51,7 @@ const BUDGETS: &[(&str, Budget)] = &[
     ("match_us_10000_unrelated", Budget::Below(200.0)),
     ("sequence_100_ms", Budget::Below(150.0)),
     ("with_items_1000_ms", Budget::Below(500.0)),
+    ("task_cpu_growth", Budget::Below(1.5)),
     ("list_ms_p99", Budget::Below(50.0)),
     ("list_other_ms_max", Budget::Below(1000.0)),
     ("stream_missed", Budget::Below(1.0)),
