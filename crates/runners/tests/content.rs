@@ -1,6 +1,5 @@
 //! Actions as a revision of their pack has them. Needs `git` and `python3`.
 
-#[allow(dead_code)]
 mod support;
 
 use std::path::Path;
