@@ -12,7 +12,7 @@ use squall_env::Env;
 use squall_model::Timestamp;
 
 /// What such a token begins with.
-const PREFIX: &str = "sqa1";
+const PREFIX: &str = "sqa2";
 
 /// Makes and checks the tokens with which actions call the API on their asker's behalf.
 ///
@@ -30,6 +30,8 @@ pub struct Claims {
     pub user: String,
     /// The execution that was handed the token.
     pub execution: String,
+    /// When it was made, in whole seconds.
+    pub made: Timestamp,
     /// Until when it holds.
     pub until: Timestamp,
 }
@@ -49,6 +51,12 @@ impl ActionTokens {
         ActionTokens { key, life, env }
     }
 
+    /// How long such tokens hold.
+    #[must_use]
+    pub fn life(&self) -> Duration {
+        self.life
+    }
+
     /// A token for `user`, bound to an execution.
     #[must_use]
     pub fn make(&self, user: &str, execution: &str) -> String {
@@ -57,7 +65,8 @@ impl ActionTokens {
             .checked_add(self.life)
             .unwrap_or(Timestamp::MAX)
             .as_second();
-        let claims = format!("{until}\n{execution}\n{user}");
+        let made = now.as_second();
+        let claims = format!("{until}\n{made}\n{execution}\n{user}");
         let body = URL_SAFE_NO_PAD.encode(claims);
         format!("{PREFIX}.{body}.{}", self.signature(&body))
     }
@@ -72,12 +81,14 @@ impl ActionTokens {
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
         self.mac(body).verify_slice(&signature).ok()?;
         let claims = String::from_utf8(URL_SAFE_NO_PAD.decode(body).ok()?).ok()?;
-        let mut lines = claims.splitn(3, '\n');
+        let mut lines = claims.splitn(4, '\n');
         let until = Timestamp::from_second(lines.next()?.parse().ok()?).ok()?;
+        let made = Timestamp::from_second(lines.next()?.parse().ok()?).ok()?;
         let (execution, user) = (lines.next()?, lines.next()?);
         (until > self.env.now()).then(|| Claims {
             user: user.to_owned(),
             execution: execution.to_owned(),
+            made,
             until,
         })
     }
@@ -111,7 +122,7 @@ mod tests {
             (&*claims.user, &*claims.execution),
             ("ann", "5f3a00112233445566778899")
         );
-        let forged = token.replace(PREFIX, "sqa1.x");
+        let forged = token.replace(PREFIX, "sqa2.x");
         assert_eq!(tokens.check(&forged), None);
         let other = ActionTokens::new([2; 32], Duration::from_secs(60), env.clone());
         assert_eq!(other.check(&token), None);

@@ -13,6 +13,7 @@ use squall_value::{Str, Value, dict};
 use tokio::sync::Semaphore;
 
 use crate::ActionTokens;
+use crate::action_token::Claims;
 use crate::backend::{Backend, Unavailable, Verdict};
 use crate::secret::{api_key_hash, fresh_token, token_hash};
 use crate::throttle::Throttle;
@@ -230,6 +231,19 @@ impl Directory {
         body: Value,
         expires: Option<Timestamp>,
     ) -> Result<Arc<Document>, Error> {
+        let (command, document) = self.written(kind, key, body, expires).await?;
+        self.commit(vec![command]).await?;
+        Ok(document)
+    }
+
+    /// The command that writes a document, and the document as it will be.
+    pub(crate) async fn written(
+        &self,
+        kind: DocumentKind,
+        key: &str,
+        body: Value,
+        expires: Option<Timestamp>,
+    ) -> Result<(Command, Arc<Document>), Error> {
         let now = self.env.now();
         let known = self.store.document(kind, key, now).await?;
         let from = known.as_ref().map(|known| known.revision);
@@ -247,8 +261,7 @@ impl Directory {
             document: Arc::clone(&document),
             from,
         };
-        self.commit(vec![command]).await?;
-        Ok(document)
+        Ok((command, document))
     }
 
     /// Checks a name and a password, in a time that does not tell whether the name is known. The
@@ -393,15 +406,62 @@ impl Directory {
     /// [`Error::Store`].
     pub async fn by_token(&self, token: &str) -> Result<Option<Identity>, Error> {
         if let Some(claims) = self.action_tokens.check(token) {
-            return Ok(Some(Identity {
-                user: Str::from(claims.user),
-                method: Method::ActionToken,
-                expires: Some(claims.until),
-                delegate: Some(Str::from(format!("execution:{}", claims.execution))),
-            }));
+            return self.by_action_token(token_hash(token), claims).await;
         }
         self.recognise(DocumentKind::Token, token_hash(token), Method::Token)
             .await
+    }
+
+    /// Whoever is removed is removed for the actions that still run on their behalf, too.
+    async fn by_action_token(
+        &self,
+        hash: String,
+        claims: Claims,
+    ) -> Result<Option<Identity>, Error> {
+        if let Some(identity) = self.believed(&hash) {
+            return Ok(Some(identity));
+        }
+        let (kind, now) = (DocumentKind::RemovedUser, self.env.now());
+        if let Some(removed) = self.store.document(kind, &claims.user, now).await? {
+            // Tokens tell whole seconds: one of the same second may be from before. Later ones are
+            // of somebody who came back under the name, or of actions that had been asked for.
+            let is_before = claims.made.as_second() <= removed.changed.as_second();
+            if is_before || self.user(&claims.user).await?.is_none() {
+                return Ok(None);
+            }
+        }
+        let identity = Identity {
+            user: Str::from(claims.user),
+            method: Method::ActionToken,
+            expires: Some(claims.until),
+            delegate: Some(Str::from(format!("execution:{}", claims.execution))),
+        };
+        self.believe(hash, &identity);
+        Ok(Some(identity))
+    }
+
+    /// Who was recognised by this a moment ago.
+    fn believed(&self, hash: &str) -> Option<Identity> {
+        let now = self.env.now();
+        let recognised = self.recognised.lock();
+        let (identity, believed) = recognised.get(hash)?;
+        let holds = *believed > now && identity.expires.is_none_or(|expires| expires > now);
+        holds.then(|| identity.clone())
+    }
+
+    fn believe(&self, hash: String, identity: &Identity) {
+        let now = self.env.now();
+        let believed = now.checked_add(BELIEVED).unwrap_or(now);
+        let mut recognised = self.recognised.lock();
+        if recognised.len() >= REMEMBERED_MAX {
+            recognised.retain(|_, (_, believed)| *believed > now);
+        }
+        recognised.insert(hash, (identity.clone(), believed));
+    }
+
+    /// How long tokens of actions hold.
+    pub(crate) fn action_token_life(&self) -> Duration {
+        self.action_tokens.life()
     }
 
     /// Whose API key it is; `None` when it is unknown or disabled.
@@ -421,11 +481,8 @@ impl Directory {
         method: Method,
     ) -> Result<Option<Identity>, Error> {
         let now = self.env.now();
-        if let Some((identity, believed)) = self.recognised.lock().get(&hash)
-            && *believed > now
-            && identity.expires.is_none_or(|expires| expires > now)
-        {
-            return Ok(Some(identity.clone()));
+        if let Some(identity) = self.believed(&hash) {
+            return Ok(Some(identity));
         }
         let Some(document) = self.store.document(kind, &hash, now).await? else {
             return Ok(None);
@@ -451,12 +508,7 @@ impl Directory {
             expires: document.expires,
             delegate: service.map(|service| Str::from(format!("user:{service}"))),
         };
-        let believed = now.checked_add(BELIEVED).unwrap_or(now);
-        let mut recognised = self.recognised.lock();
-        if recognised.len() >= REMEMBERED_MAX {
-            recognised.retain(|_, (_, believed)| *believed > now);
-        }
-        recognised.insert(hash, (identity.clone(), believed));
+        self.believe(hash, &identity);
         Ok(Some(identity))
     }
 }
@@ -632,6 +684,28 @@ mod tests {
             &*directory.by_api_key(&key).await.unwrap().unwrap().user,
             "bot"
         );
+    }
+
+    #[tokio::test]
+    async fn actions_of_who_is_removed_are_refused_at_once() {
+        let (env, directory) = directory();
+        let tokens = Arc::clone(&directory.action_tokens);
+        let make = |user| tokens.make(user, "5f3a00112233445566778899");
+        directory.set_password("ann", "secret").await.unwrap();
+        let (ann, bob) = (make("ann"), make("bob"));
+        assert!(directory.by_token(&ann).await.unwrap().is_some());
+        assert!(directory.remove_user("ann").await.unwrap());
+        assert_eq!(directory.by_token(&ann).await.unwrap(), None);
+        assert!(directory.by_token(&bob).await.unwrap().is_some());
+        // Who comes back under the same name is somebody new.
+        env.advance(Duration::from_secs(2));
+        directory.set_password("ann", "secret").await.unwrap();
+        assert!(directory.by_token(&make("ann")).await.unwrap().is_some());
+        assert_eq!(directory.by_token(&ann).await.unwrap(), None);
+        // Actions that were asked for before may start later.
+        assert!(directory.remove_user("ann").await.unwrap());
+        env.advance(Duration::from_secs(2));
+        assert_eq!(directory.by_token(&make("ann")).await.unwrap(), None);
     }
 
     #[tokio::test]

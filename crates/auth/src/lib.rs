@@ -16,7 +16,7 @@ mod secret;
 mod throttle;
 pub mod users;
 
-pub use action_token::ActionTokens;
+pub use action_token::{ActionTokens, Claims};
 pub use backend::{Backend, Unavailable, Verdict};
 pub use directory::{Directory, Error, Identity, Issued, Method, Settings};
 pub use htpasswd::Htpasswd;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use squall_model::{Document, DocumentKind};
+use squall_model::{Document, DocumentKind, Timestamp};
 use squall_store::{Command, DocumentFilter, Page};
-use squall_value::{Dict, Str, Value};
+use squall_value::{Dict, Str, Value, dict};
 
 use crate::directory::{Directory, Error};
 
@@ -87,7 +87,8 @@ impl Directory {
             .put(DocumentKind::User, name, Value::from(body), None)
             .await?;
         if signs_out {
-            self.end_all(DocumentKind::Token, name).await?;
+            let tokens = self.of_user(DocumentKind::Token, name).await?;
+            self.delete(tokens, Vec::new()).await?;
         }
         Ok(put)
     }
@@ -114,28 +115,33 @@ impl Directory {
         let Some(known) = self.user(name).await? else {
             return Ok(false);
         };
-        // The credentials first: should the server stop between, the user is still there to remove.
-        self.end_all(DocumentKind::Token, name).await?;
-        self.end_all(DocumentKind::ApiKey, name).await?;
-        self.delete(vec![known]).await?;
+        let mut gone = self.of_user(DocumentKind::Token, name).await?;
+        gone.extend(self.of_user(DocumentKind::ApiKey, name).await?);
+        gone.push(known);
+        // Tokens of actions are not stored; they end by what is kept of the removal until the last
+        // of them would have ended by itself.
+        let (kind, body) = (DocumentKind::RemovedUser, dict! { "name" => name });
+        let expires = self.env.now().checked_add(self.action_token_life());
+        let expires = Some(expires.unwrap_or(Timestamp::MAX));
+        let (removal, _) = self.written(kind, name, body, expires).await?;
+        self.delete(gone, vec![removal]).await?;
+        let mut recognised = self.recognised.lock();
+        recognised.retain(|_, (identity, _)| *identity.user != *name);
         Ok(true)
     }
 
-    /// Ends all tokens or API keys of a user.
-    async fn end_all(&self, kind: DocumentKind, user: &str) -> Result<(), Error> {
+    /// The tokens or API keys of a user.
+    async fn of_user(&self, kind: DocumentKind, user: &str) -> Result<Vec<Arc<Document>>, Error> {
         let (filter, now) = (DocumentFilter::default(), self.env.now());
-        let all = self
-            .store
-            .documents(kind, &filter, Page::ALL, now)
-            .await?
-            .items;
+        let all = self.store.documents(kind, &filter, Page::ALL, now).await?;
         let of_user = |document: &Arc<Document>| {
             document.body.get("user").and_then(Value::as_str) == Some(user)
         };
-        self.delete(all.into_iter().filter(of_user).collect()).await
+        Ok(all.items.into_iter().filter(of_user).collect())
     }
 
-    async fn delete(&self, documents: Vec<Arc<Document>>) -> Result<(), Error> {
+    /// Removes documents, together with what else is to be done.
+    async fn delete(&self, documents: Vec<Arc<Document>>, more: Vec<Command>) -> Result<(), Error> {
         if documents.is_empty() {
             return Ok(());
         }
@@ -144,7 +150,7 @@ impl Directory {
             key: document.key.clone(),
             from: document.revision,
         });
-        self.commit(commands.collect()).await?;
+        self.commit(commands.chain(more).collect()).await?;
         let mut recognised = self.recognised.lock();
         documents
             .iter()

@@ -45,6 +45,7 @@ kinds! {
     ConfigSchema "config_schema" "The schema of a pack's configuration. Key: the pack.",
     Key "key_value_pair" "A datastore item. Key: `scope:name`.",
     User "user" "A person or service account. Key: the name.",
+    RemovedUser "removed_user" "That a user was removed: tokens of actions from before end. Key: the name.",
     Token "token" "An access token. Key: the hash of the token.",
     ApiKey "api_key" "An API key. Key: the hash of the key.",
     Role "role" "A role. Key: the name.",

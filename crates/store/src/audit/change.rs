@@ -44,6 +44,7 @@ fn is_administered(kind: DocumentKind) -> bool {
         | DocumentKind::Setting => true,
         DocumentKind::Trigger
         | DocumentKind::Token
+        | DocumentKind::RemovedUser
         | DocumentKind::Position
         | DocumentKind::Trace
         | DocumentKind::Inquiry => false,
