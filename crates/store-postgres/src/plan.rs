@@ -144,10 +144,7 @@ impl Plan {
             }
             Command::ReleaseLease { name, holder } => self.release(name, *holder),
             Command::RequireServer(_) => {}
-            Command::Record(record) => {
-                let row = encoded.body.map(|body| (Arc::clone(record), body));
-                self.audit.extend(row);
-            }
+            Command::Record(record) => self.record(record, encoded),
         }
     }
 
@@ -184,6 +181,11 @@ impl Plan {
             };
             self.updates.insert(id, write);
         }
+    }
+
+    fn record(&mut self, record: &Arc<AuditRecord>, encoded: Encoded) {
+        let row = encoded.body.map(|body| (Arc::clone(record), body));
+        self.audit.extend(row);
     }
 
     fn release(&mut self, name: &Str, holder: Lease) {
