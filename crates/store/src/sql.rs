@@ -406,7 +406,7 @@ impl Parts {
     }
 }
 
-/// An index of the table of executions that gives lists their order.
+/// An index of the table of executions by which lists are found, most of them in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExecutionIndex {
     /// All, by the time of the request.
@@ -421,6 +421,8 @@ pub enum ExecutionIndex {
     Rule,
     /// By runner.
     Runner,
+    /// Those that have not ended, in no order: they are few.
+    Open,
 }
 
 impl ExecutionIndex {
@@ -434,6 +436,7 @@ impl ExecutionIndex {
             ExecutionIndex::Ended => "execution_ended",
             ExecutionIndex::Rule => "execution_rule",
             ExecutionIndex::Runner => "execution_runner",
+            ExecutionIndex::Open => "execution_open",
         }
     }
 
@@ -453,8 +456,8 @@ impl ExecutionIndex {
     }
 }
 
-/// The indexes that a list can be walked by in its order. None when other conditions select more
-/// than these, and the planner decides.
+/// The indexes that a list can be walked by. None when other conditions select more than these, and
+/// the planner decides.
 #[must_use]
 pub fn execution_indexes(filter: &ExecutionFilter) -> Vec<ExecutionIndex> {
     let is_selected = !filter.ids.is_empty()
@@ -464,8 +467,11 @@ pub fn execution_indexes(filter: &ExecutionFilter) -> Vec<ExecutionIndex> {
         || filter.task.is_some()
         || filter.trace_tag.is_some();
     let is_open = !filter.statuses.is_empty() && !filter.statuses.iter().any(|one| one.is_ended());
-    if is_selected || is_open {
+    if is_selected {
         return Vec::new();
+    }
+    if is_open {
+        return vec![ExecutionIndex::Open];
     }
     let is_ended = matches!(&filter.statuses[..], [status] if status.is_ended());
     let mut indexes = Vec::new();
@@ -505,6 +511,12 @@ pub fn execution_share(
             conditions.text("rule = ", filter.rules.first().map(|rule| rule.as_str()));
         }
         ExecutionIndex::Runner => conditions.text("runner = ", filter.runner.as_deref()),
+        ExecutionIndex::Open => {
+            let open = Status::ALL.iter().filter(|status| !status.is_ended());
+            let words = conditions.texts(open.map(|status| status.as_str()));
+            conditions.begin();
+            conditions.in_list("status", words);
+        }
     }
     conditions
 }
