@@ -86,7 +86,7 @@ fn run(command: Command) -> Result<bool> {
             Ok(true)
         }
         Command::Test { names, .. } => suites::run(&root, &names),
-        Command::Bench(options) if options.peers => peers::run(&root),
+        Command::Bench(options) if options.peers => peers::run(&root, options.orquesta.as_deref()),
         // The client shares the cores with the server: one that is not optimised would be measured.
         Command::Bench(_) if cfg!(debug_assertions) => command::again_optimised(&root),
         Command::Bench(options) => bench::run(&root, &options),

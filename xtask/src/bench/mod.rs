@@ -39,6 +39,10 @@ pub(crate) struct Options {
     /// Measure the expression languages beside Python's, instead of the server. Needs a network.
     #[arg(long)]
     pub(crate) peers: bool,
+    /// With `--peers`: measure the conductor, too, beside the Orquesta of which this directory holds
+    /// the sources. Takes some minutes.
+    #[arg(long, value_name = "DIRECTORY", requires = "peers")]
+    pub(crate) orquesta: Option<PathBuf>,
     /// Write the values to this file as JSON, after each group of keys.
     #[arg(long)]
     json: Option<PathBuf>,
