@@ -33,6 +33,10 @@ pub(crate) struct HttpOptions {
     /// A second address for the event stream alone, as StackStorm's 127.0.0.1:9102.
     #[arg(long, env = "SQUALL_LISTEN_STREAM")]
     pub(crate) listen_stream: Option<SocketAddr>,
+    /// The address by which others know this server, such as `https://squall.example.com`: it stands
+    /// in links and in the answer to a sign-in. Otherwise the address that is listened on.
+    #[arg(long, env = "SQUALL_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
+    pub(crate) public_url: Option<String>,
     /// An origin whose pages may call the API from a browser; may be given several times.
     #[arg(
         long = "allow-origin",
@@ -85,6 +89,20 @@ fn connections(text: &str) -> Result<usize, String> {
         Ok(0) => Err("there must be one connection at least".to_owned()),
         Ok(number) => Ok(number),
         Err(error) => Err(format!("no number of connections: {error}")),
+    }
+}
+
+/// The beginning of an address: paths are put behind it.
+fn public_url(text: &str) -> Result<String, String> {
+    let url = text.trim().trim_end_matches('/');
+    let host = ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| url.strip_prefix(scheme));
+    match host {
+        Some(host) if !host.is_empty() && !host.contains(['?', '#', '@', ' ']) => {
+            Ok(url.to_owned())
+        }
+        _ => Err("an address such as https://squall.example.com is expected".to_owned()),
     }
 }
 

@@ -256,7 +256,11 @@ impl Server {
             pack_directories,
             limits: options.http.limits(engine.settings().payload_bytes_max),
             metrics: squall_api::Metrics::default(),
-            url: url.clone(),
+            url: options
+                .http
+                .public_url
+                .clone()
+                .unwrap_or_else(|| url.clone()),
             host_name: host_name(),
             allowed_origins: options.http.allowed_origins.clone(),
             front,

@@ -205,3 +205,20 @@ async fn items_are_exported_and_imported() {
         Some(0)
     );
 }
+
+#[tokio::test]
+async fn links_name_the_address_that_others_know() {
+    let server = Server::start_with(&[], &["--public-url", "https://squall.example.com/ops/"]);
+    let body = r#"{"action": "core.noop"}"#;
+    let (status, execution) = server.send("POST", "/executions", body).await;
+    assert_eq!(status, 201);
+    let id = text(&execution, &["id"]);
+    assert_eq!(
+        text(&execution, &["web_url"]),
+        format!("https://squall.example.com/ops/#/history/{id}/general")
+    );
+    // Commands of this machine go where it listens.
+    let who = server.squall(&["whoami"]);
+    assert_eq!(who.code, Some(0), "{}", who.stderr);
+    assert!(who.stdout.contains("127.0.0.1"), "{}", who.stdout);
+}

@@ -121,6 +121,10 @@ fn what_cannot_be_used_is_said_at_the_start() {
             "cannot use the password file nowhere: No such file",
         ),
         ("--trusted-proxy home", "10.0.0.0/8 is expected"),
+        (
+            "--public-url squall.example.com",
+            "https://squall.example.com is expected",
+        ),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_squall"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data", "data"])

@@ -116,6 +116,7 @@ fn http(options: &Options) -> HttpOptions {
         listen: options.listen,
         listen_auth: None,
         listen_stream: None,
+        public_url: None,
         allowed_origins: Vec::new(),
         max_requests: 64,
         max_queued: 1_000,
