@@ -241,12 +241,8 @@ impl Server {
         watch_packs(options, &data, &pack_directories, &engine, &mut services)?;
         let renewing = renew_local_token(Arc::clone(&directory), data.clone(), Arc::clone(&env));
         services.spawn(renewing);
-        let (stop_sources, stopped) = watch::channel(false);
-        let sources = tokio::spawn(sources::run(
-            Arc::clone(&engine),
-            source_settings(options, &data, &local_url),
-            stopped,
-        ));
+        let settings = source_settings(options, &data, &local_url);
+        let (stop_sources, sources) = start_sources(&engine, settings);
 
         let api = Arc::new(Api {
             engine: Arc::clone(&engine),
@@ -392,6 +388,16 @@ fn pack_paths(options: &Options, data: &Path) -> Result<[(String, String); 2]> {
             virtualenvs.to_string_lossy().into_owned(),
         ),
     ])
+}
+
+/// Starts what brings events in; it stops when it is told so.
+fn start_sources(
+    engine: &Arc<Engine>,
+    settings: sources::Settings,
+) -> (watch::Sender<bool>, JoinHandle<()>) {
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(sources::run(Arc::clone(engine), settings, stopped));
+    (stop, running)
 }
 
 /// What event sources need here: a place for what can be made again, and the API for sensors.
