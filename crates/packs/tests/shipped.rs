@@ -88,7 +88,7 @@ fn shipped_packs_define_these() {
           19 action: check_loadavg check_processes cp diag_loadavg dig file_touch lsof lsof_pids mv netstat netstat_grep pkill rm rsync scp service traceroute vmstat wait_for_ssh
         packs
           1 config_schema: 
-          15 action: activate delete discard download get get_config install load prepare search setup_virtualenv show uninstall unload update_virtualenv
+          17 action: activate delete discard download get get_config install load look_for_upgrades prepare search setup_virtualenv show uninstall unload update_virtualenv upgrade
           4 action_alias: pack_get pack_install pack_search pack_show
     "#]].assert_eq(&text);
 }
