@@ -46,7 +46,7 @@ const FILTERS: &[Parameter] = &[
         "resource",
         "What concerns this, such as `rule:shop:restock`; with `*` at the end, all that begins so.",
     ),
-    Parameter::text("result", "`done` or `refused`."),
+    Parameter::word("result", &["done", "refused"], "How it ended."),
     Parameter::time("timestamp_gt", "What came after this moment."),
     Parameter::time("timestamp_lt", "What came before this moment."),
     Parameter::flag("sort_asc", "The oldest first."),
@@ -79,11 +79,7 @@ async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<Lis
         Some((_, Some(prefix))) => filter.resource_prefix = Some(Str::from(prefix)),
         Some((name, None)) => filter.resource = Some(Str::from(name)),
     }
-    if let Some(word) = params::text(&params, "result") {
-        let result = AuditResult::from_word(word);
-        let wrong = || Error::bad("Parameter \"result\" must be \"done\" or \"refused\".");
-        filter.result = Some(result.ok_or_else(wrong)?);
-    }
+    filter.result = params::text(&params, "result").and_then(AuditResult::from_word);
     // Whoever looks sees what was only counted so far, too.
     api.write_refusals().await?;
     let found = api.engine.store().audit(&filter, page).await?;

@@ -83,6 +83,8 @@ pub(crate) enum Kind {
     List,
     /// A point in time (RFC 3339).
     Time,
+    /// One of these words.
+    Word(&'static [&'static str]),
 }
 
 /// What a request brings.
@@ -265,6 +267,14 @@ impl Parameter {
 
     pub(crate) const fn integer(name: &'static str, summary: &'static str) -> Parameter {
         Parameter::new(name, Kind::Integer, summary)
+    }
+
+    pub(crate) const fn word(
+        name: &'static str,
+        words: &'static [&'static str],
+        summary: &'static str,
+    ) -> Parameter {
+        Parameter::new(name, Kind::Word(words), summary)
     }
 
     pub(crate) const fn time(name: &'static str, summary: &'static str) -> Parameter {

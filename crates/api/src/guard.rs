@@ -171,6 +171,7 @@ fn check_query(declared: &[Parameter], request: &Request) -> Result<(), Error> {
             Kind::Integer => drop(crate::params::integer(&params, name)?),
             Kind::Boolean => drop(crate::params::truth(&params, name)?),
             Kind::Time => drop(crate::params::time(&params, name)?),
+            Kind::Word(words) => crate::params::one_of(&params, name, words)?,
         }
     }
     Ok(())

@@ -65,6 +65,17 @@ pub(crate) fn text<'a>(params: &'a Params, name: &str) -> Option<&'a str> {
         .filter(|text| !text.is_empty())
 }
 
+/// Refuses a text that is none of these words; absent is fine.
+pub(crate) fn one_of(params: &Params, name: &str, words: &[&str]) -> Result<()> {
+    match text(params, name) {
+        Some(text) if !words.contains(&text) => Err(Error::bad(format!(
+            "Parameter \"{name}\" must be one of: {}",
+            words.join(", ")
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// A truth value; absent is false.
 pub(crate) fn truth(params: &Params, name: &str) -> Result<bool> {
     match text(params, name).map(str::to_ascii_lowercase).as_deref() {

@@ -201,6 +201,10 @@ fn query_parameter(parameter: &Parameter) -> Value {
         }),
         (_, Kind::Boolean) => dict! { "type" => "boolean" },
         (_, Kind::Time) => or_empty(dict! { "type" => "string", "format" => "date-time" }),
+        (_, Kind::Word(words)) => {
+            let words = words.iter().copied().map(Value::from);
+            or_empty(dict! { "type" => "string", "enum" => words.collect::<Value>() })
+        }
         (name, Kind::List) => {
             let items = dict! { "type" => "string" };
             match name {
