@@ -7,8 +7,6 @@
 
 mod serving;
 
-use std::process::Command;
-
 use serving::Server;
 use squall_value::{Value, json};
 
@@ -126,14 +124,6 @@ fn what_cannot_be_used_is_said_at_the_start() {
             "https://squall.example.com is expected",
         ),
     ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_squall"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--data", "data"])
-            .args(options.split(' '))
-            .current_dir(directory.path())
-            .output()
-            .unwrap();
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success(), "{options}");
-        assert!(told.contains(expect), "{options}: {told}");
+        serving::check_refused(directory.path(), options, expect);
     }
 }

@@ -11,7 +11,6 @@ mod serving;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
 
 use serving::Server;
 
@@ -163,15 +162,7 @@ fn certificates_that_cannot_be_used_are_explained() {
             "the certificate in broken.pem is broken",
         ),
     ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_squall"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--data", "data"])
-            .args(options.split(' '))
-            .current_dir(directory.path())
-            .output()
-            .unwrap();
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success(), "{options}");
-        assert!(told.contains(expect), "{options}: {told}");
+        serving::check_refused(directory.path(), options, expect);
     }
 }
 

@@ -2,9 +2,24 @@
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use squall_value::{Value, json};
+
+/// A server with these options, parted by blanks, does not start in `directory`, and says why.
+#[track_caller]
+pub fn check_refused(directory: &Path, options: &str, expect: &str) {
+    let output = Command::new(env!("CARGO_BIN_EXE_squall"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--data", "data"])
+        .args(options.split(' '))
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{options}");
+    assert!(told.contains(expect), "{options}: {told}");
+}
 
 /// A server with a data directory of its own.
 pub struct Server {
