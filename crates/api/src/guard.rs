@@ -198,8 +198,8 @@ fn cookie(api: &Api, caller: &Caller, source: Source) -> Option<HeaderValue> {
     HeaderValue::from_str(&text).ok()
 }
 
-/// Notes where a request comes from, answers what a browser asks before it asks, and puts the headers on every answer that every
-/// answer has.
+/// Notes where a request comes from, answers what a browser asks before it asks, and puts the
+/// headers on every answer that every answer has.
 pub(crate) async fn headers(
     Extract(api): Extract<Arc<Api>>,
     mut request: Request,

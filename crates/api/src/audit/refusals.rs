@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use squall_model::{AuditRecord, AuditResult, Author, Timestamp};
-use squall_value::{Str, Value};
+use squall_model::{AuditRecord, Author, Timestamp};
+use squall_store::audit::Entry;
+use squall_value::Str;
 
 /// Within this time the same user is recorded once for the same action from the same address.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -101,20 +102,12 @@ fn sum(author: Author, action: &str, count: u64, at: Timestamp) -> AuditRecord {
         "refusals" => "of many users, addresses and actions",
         _ => "of the same kind",
     };
-    AuditRecord {
-        number: 0,
-        at,
-        author,
-        action: Str::from(action),
-        resource: None,
-        result: AuditResult::Refused,
-        reason: Some(Str::from(format!(
-            "{count} more {whose}, which came too fast for entries of their own"
-        ))),
-        before: Value::Null,
-        after: Value::Null,
+    let reason = format!("{count} more {whose}, which came too fast for entries of their own");
+    let entry = Entry {
         repeated: count,
-    }
+        ..Entry::refused(action, None, &reason)
+    };
+    entry.by(author, at)
 }
 
 #[cfg(test)]
@@ -136,7 +129,7 @@ mod tests {
                         address: Some(Str::from(address)),
                         ..Author::default()
                     };
-                    let refused = squall_store::audit::Entry::refused(action, None, "no");
+                    let refused = Entry::refused(action, None, "no");
                     refusals.add(refused.by(author, at))
                 }
                 _ => refusals.counted(at),
