@@ -8,15 +8,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use squall_env::Env;
 use squall_model::{
-    AuditRecord, Document, DocumentKind, Enforcement, EnforcementId, Execution, ExecutionId, Lease,
-    OutputChunk, Payload, RawId, Timestamp, TriggerInstance, TriggerInstanceId,
+    ActionRef, AuditRecord, Document, DocumentKind, Enforcement, EnforcementId, Execution,
+    ExecutionId, Lease, OutputChunk, Payload, RawId, Timestamp, TriggerInstance, TriggerInstanceId,
 };
 use squall_store::codec::{self, Damage, Encoded, micros};
-use squall_store::sql::{self, Conditions, Dialect};
+use squall_store::sql::{self, Conditions, Dialect, ExecutionIndex};
+use squall_store::visible::Part;
 use squall_store::{
     AuditFilter, BACKLOG, Change, CommitError, Committed, DocumentFilter, EnforcementFilter, Error,
     ExecutionFilter, ExecutionOrder, Listing, Page, Purge, Server, Store, Subscription,
-    Transaction, TriggerInstanceFilter,
+    Transaction, TriggerInstanceFilter, Visibility,
 };
 use squall_value::Str;
 use tokio::sync::{Mutex, broadcast, mpsc, oneshot, watch};
@@ -341,26 +342,39 @@ impl<T> Table<T> {
         page: Page,
         total: u64,
     ) -> Result<Listing<Arc<T>>, Error> {
+        let selected = format!("{} ORDER BY {order}", conditions.clause());
+        let tail = |cut: &str| {
+            if self.is_by_id {
+                // The page is found in an index alone; only its own rows are read.
+                let name = self.name;
+                format!(" WHERE id IN (SELECT id FROM {name}{selected}{cut}) ORDER BY {order}")
+            } else {
+                format!("{selected}{cut}")
+            }
+        };
+        let parameters = conditions.parameters;
+        self.cut(session, tail, parameters, page, total).await
+    }
+
+    /// A page out of a list whose total is known. `tail` gives the query's tail with the text that
+    /// cuts the page out.
+    async fn cut(
+        &self,
+        session: &Session,
+        tail: impl FnOnce(&str) -> String,
+        parameters: Vec<sql::Parameter>,
+        page: Page,
+        total: u64,
+    ) -> Result<Listing<Arc<T>>, Error> {
         if page.limit == 0 || page.offset >= total {
             return Ok(Listing {
                 items: Vec::new(),
                 total,
             });
         }
-        let selected = format!(
-            "{} ORDER BY {order} LIMIT ${} OFFSET ${}",
-            conditions.clause(),
-            conditions.parameters.len() + 1,
-            conditions.parameters.len() + 2,
-        );
-        let tail = if self.is_by_id {
-            // The page is found in an index alone; only its own rows are read.
-            let name = self.name;
-            format!(" WHERE id IN (SELECT id FROM {name}{selected}) ORDER BY {order}")
-        } else {
-            selected
-        };
-        let mut parameters = owned(conditions.parameters);
+        let count = parameters.len();
+        let tail = tail(&format!(" LIMIT ${} OFFSET ${}", count + 1, count + 2));
+        let mut parameters = owned(parameters);
         parameters.push(Box::new(limit_of(page.limit)));
         parameters.push(Box::new(limit_of(page.offset)));
         let items = self.all(session, &tail, &borrowed(&parameters)).await?;
@@ -371,8 +385,16 @@ impl<T> Table<T> {
 /// The one number that a query gives.
 async fn number(session: &Session, select: &str, conditions: Conditions) -> Result<u64, Error> {
     let sql = format!("{select}{}", conditions.clause());
-    let parameters = owned(conditions.parameters);
-    let rows = session.query(&sql, &borrowed(&parameters)).await?;
+    number_of(session, &sql, conditions.parameters).await
+}
+
+async fn number_of(
+    session: &Session,
+    sql: &str,
+    parameters: Vec<sql::Parameter>,
+) -> Result<u64, Error> {
+    let parameters = owned(parameters);
+    let rows = session.query(sql, &borrowed(&parameters)).await?;
     let number = rows.first().map_or(0, |row| row.get::<_, i64>(0));
     Ok(number.cast_unsigned())
 }
@@ -392,22 +414,99 @@ async fn sum(session: &Session, tally: &str, conditions: Conditions) -> Result<u
     number(session, &select, conditions).await
 }
 
+/// Executions: a page and the total.
+async fn executions(
+    session: &Session,
+    filter: &ExecutionFilter,
+    page: Page,
+) -> Result<Listing<Arc<Execution>>, Error> {
+    let Some(filter) = &filter.narrowed() else {
+        return Ok(Listing {
+            items: Vec::new(),
+            total: 0,
+        });
+    };
+    let order = match filter.order {
+        ExecutionOrder::NewestFirst => "requested DESC, id DESC",
+        ExecutionOrder::OldestFirst => "requested, id",
+    };
+    let parts = parts(session, filter).await?;
+    let total = execution_total(session, filter, parts.as_deref()).await?;
+    let Some(parts) = parts else {
+        let conditions = sql::executions(DIALECT, filter);
+        return EXECUTIONS
+            .page(session, conditions, order, page, total)
+            .await;
+    };
+    // Each part is found in the order of the list, and no more of it than the page may need: else
+    // the planner would sort them all.
+    let most = limit_of(page.offset.saturating_add(page.limit));
+    let behind = format!(" ORDER BY {order} LIMIT {most})");
+    let (union, parameters) = union(&parts, "(SELECT id, requested FROM execution", &behind);
+    let tail = |cut: &str| {
+        format!(
+            " WHERE id IN (SELECT id FROM ({union} ORDER BY {order}{cut}) AS part) ORDER BY {order}"
+        )
+    };
+    EXECUTIONS.cut(session, tail, parameters, page, total).await
+}
+
+/// The parts of what a caller with few rights sees; `None` when other conditions select more.
+async fn parts(session: &Session, filter: &ExecutionFilter) -> Result<Option<Vec<Part>>, Error> {
+    let indexes = sql::execution_indexes(filter);
+    let is_walked = !indexes.is_empty() && indexes != [ExecutionIndex::Open];
+    if !is_walked || filter.visibility == Visibility::All {
+        return Ok(None);
+    }
+    let mut contents = Vec::new();
+    let packs = filter.visible_packs();
+    if !packs.is_empty() {
+        let conditions = sql::actions_in_packs(DIALECT, packs);
+        let sql = format!(
+            "SELECT DISTINCT action FROM execution_tally{}",
+            conditions.clause()
+        );
+        let parameters = owned(conditions.parameters);
+        let rows = session.query(&sql, &borrowed(&parameters)).await?;
+        let actions = rows.iter().filter_map(|row| {
+            let action = read::text(row, 0).ok()?;
+            ActionRef::parse(&action).ok()
+        });
+        contents.extend(actions);
+    }
+    Ok(filter.parts(&contents))
+}
+
+/// The union of parts, each with what stands before and behind its conditions.
+fn union(parts: &[Part], before: &str, behind: &str) -> (String, Vec<sql::Parameter>) {
+    let parts = parts.iter().map(|part| (part, before.to_owned()));
+    sql::execution_union(DIALECT, parts, behind)
+}
+
 /// How many executions a filter selects.
-async fn execution_total(session: &Session, filter: &ExecutionFilter) -> Result<u64, Error> {
+async fn execution_total(
+    session: &Session,
+    filter: &ExecutionFilter,
+    parts: Option<&[Part]>,
+) -> Result<u64, Error> {
     if let Some(tally) = sql::execution_tally(DIALECT, filter) {
         return sum(session, "execution_tally", tally).await;
     }
-    let Some(parts) = sql::execution_time_total(DIALECT, filter) else {
+    if let Some(parts) = sql::execution_time_total(DIALECT, filter) {
+        let mut total = 0;
+        for part in parts.sums {
+            total += sum(session, "execution_time_tally", part).await?;
+        }
+        for part in &parts.counted {
+            total += count(session, "execution", sql::executions(DIALECT, part)).await?;
+        }
+        return Ok(total);
+    }
+    let Some(parts) = parts else {
         return count(session, "execution", sql::executions(DIALECT, filter)).await;
     };
-    let mut total = 0;
-    for part in parts.sums {
-        total += sum(session, "execution_time_tally", part).await?;
-    }
-    for part in &parts.counted {
-        total += count(session, "execution", sql::executions(DIALECT, part)).await?;
-    }
-    Ok(total)
+    let (union, parameters) = union(parts, "SELECT count(*) AS n FROM execution", "");
+    number_of(session, &sql::sum_of(&union), parameters).await
 }
 
 fn limit_of(number: impl TryInto<i64>) -> i64 {
@@ -560,16 +659,8 @@ impl Store for PostgresStore {
         filter: &ExecutionFilter,
         page: Page,
     ) -> Result<Listing<Arc<Execution>>, Error> {
-        let order = match filter.order {
-            ExecutionOrder::NewestFirst => "requested DESC, id DESC",
-            ExecutionOrder::OldestFirst => "requested, id",
-        };
         let session = self.session().await?;
-        let total = execution_total(&session, filter).await?;
-        let conditions = sql::executions(DIALECT, filter);
-        EXECUTIONS
-            .page(&session, conditions, order, page, total)
-            .await
+        executions(&session, filter, page).await
     }
 
     async fn unfinished(

@@ -5,10 +5,14 @@ use std::sync::Arc;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
-use squall_model::{AuditRecord, Document, Enforcement, Execution, TriggerInstance};
+use squall_model::{ActionRef, AuditRecord, Document, Enforcement, Execution, TriggerInstance};
 use squall_store::codec::Damage;
 use squall_store::sql::{self, Conditions, Dialect, ExecutionIndex, Parameter};
-use squall_store::{AuditFilter, Error, ExecutionFilter, ExecutionOrder, Listing, Page};
+use squall_store::visible::Part;
+use squall_store::{
+    AuditFilter, Error, ExecutionFilter, ExecutionOrder, Listing, Page, Visibility,
+};
+use squall_value::Str;
 
 use crate::open::describe;
 use crate::read;
@@ -156,16 +160,31 @@ impl<T> Table<T> {
                 conditions.clone(),
             )?,
         };
-        self.page(&transaction, None, conditions, order, page, total)
+        self.walk(&transaction, None, conditions, order, page, total)
     }
 
     /// The page of a list whose total is known, by an index or as the planner decides.
-    fn page(
+    fn walk(
         &self,
         connection: &Connection,
         index: Option<ExecutionIndex>,
         conditions: Conditions,
         order: &str,
+        page: Page,
+        total: u64,
+    ) -> Result<Listing<Arc<T>>, Error> {
+        let selected = format!("{}{} ORDER BY {order}", hint(index), conditions.clause());
+        let tail = |cut: &str| format!("{selected}{cut}");
+        self.page(connection, tail, conditions.parameters, page, total)
+    }
+
+    /// The page of a list whose total is known. `tail` gives the query's tail with the text that cuts
+    /// the page out.
+    fn page(
+        &self,
+        connection: &Connection,
+        tail: impl FnOnce(&str) -> String,
+        parameters: Vec<Parameter>,
         page: Page,
         total: u64,
     ) -> Result<Listing<Arc<T>>, Error> {
@@ -175,17 +194,12 @@ impl<T> Table<T> {
                 total,
             });
         }
-        let tail = format!(
-            "{}{} ORDER BY {order} LIMIT ?{} OFFSET ?{}",
-            hint(index),
-            conditions.clause(),
-            conditions.parameters.len() + 1,
-            conditions.parameters.len() + 2,
-        );
-        let mut parameters = values(conditions.parameters);
+        let count = parameters.len();
+        let cut = format!(" LIMIT ?{} OFFSET ?{}", count + 1, count + 2);
+        let mut parameters = values(parameters);
         parameters.push(limit_of(page.limit).into());
         parameters.push(limit_of(page.offset).into());
-        let items = self.all(connection, &tail, &parameters)?;
+        let items = self.all(connection, &tail(&cut), &parameters)?;
         Ok(Listing { items, total })
     }
 }
@@ -197,11 +211,14 @@ fn hint(index: Option<ExecutionIndex>) -> String {
 /// The one number that a query gives.
 fn number(connection: &Connection, select: &str, conditions: Conditions) -> Result<u64, Error> {
     let sql = format!("{select}{}", conditions.clause());
+    number_of(connection, &sql, conditions.parameters)
+}
+
+fn number_of(connection: &Connection, sql: &str, parameters: Vec<Parameter>) -> Result<u64, Error> {
     let number: i64 = connection
-        .prepare_cached(&sql)
+        .prepare_cached(sql)
         .and_then(|mut statement| {
-            let parameters = values(conditions.parameters);
-            statement.query_row(params_from_iter(parameters), |row| row.get(0))
+            statement.query_row(params_from_iter(values(parameters)), |row| row.get(0))
         })
         .map_err(|error| describe(&error))?;
     Ok(number.cast_unsigned())
@@ -241,8 +258,20 @@ pub(crate) fn audit(
     } else {
         "at DESC, number DESC"
     };
-    AUDIT.page(&transaction, None, conditions, order, page, total)
+    AUDIT.walk(&transaction, None, conditions, order, page, total)
 }
+
+/// How executions are found.
+enum Way {
+    /// One after the other, by an index or as the planner decides.
+    Walk(Option<ExecutionIndex>),
+    /// Parts of what is wanted, each by an index in the order of the list, merged.
+    Merge(Vec<(Part, ExecutionIndex)>),
+}
+
+/// How many times as long it takes to walk an index with a choice among users and actions as it takes
+/// to merge parts, by entry.
+const CHOICE_COST: u64 = 2;
 
 /// Executions: a page and the total.
 pub(crate) fn executions(
@@ -250,12 +279,35 @@ pub(crate) fn executions(
     filter: &ExecutionFilter,
     page: Page,
 ) -> Result<Listing<Arc<Execution>>, Error> {
+    let Some(filter) = &filter.narrowed() else {
+        return Ok(Listing {
+            items: Vec::new(),
+            total: 0,
+        });
+    };
     // One transaction: the total and the page belong to the same state.
     let transaction = connection
         .unchecked_transaction()
         .map_err(|error| describe(&error))?;
-    let mut index = execution_index(&transaction, filter)?;
-    let total = execution_total(&transaction, filter, index)?;
+    let way = way(&transaction, filter)?;
+    let total = execution_total(&transaction, filter, &way)?;
+    let order = match filter.order {
+        ExecutionOrder::NewestFirst => "requested DESC, id DESC",
+        ExecutionOrder::OldestFirst => "requested, id",
+    };
+    let mut index = match way {
+        Way::Walk(index) => index,
+        Way::Merge(parts) => {
+            let (union, parameters) = union(&parts, "SELECT seq, requested, id FROM execution");
+            let tail = |cut: &str| {
+                format!(
+                    " WHERE seq IN (SELECT seq FROM ({union} ORDER BY {order}{cut})) ORDER BY \
+                     {order}"
+                )
+            };
+            return EXECUTIONS.page(&transaction, tail, parameters, page, total);
+        }
+    };
     if index == Some(ExecutionIndex::Requested) {
         if filter.rules.len() > 1 && total <= SPARSE_RULES_MAX {
             index = Some(ExecutionIndex::Rule);
@@ -263,18 +315,21 @@ pub(crate) fn executions(
             index = None;
         }
     }
-    let order = match filter.order {
-        ExecutionOrder::NewestFirst => "requested DESC, id DESC",
-        ExecutionOrder::OldestFirst => "requested, id",
-    };
     let conditions = sql::executions(DIALECT, filter);
-    EXECUTIONS.page(&transaction, index, conditions, order, page, total)
+    EXECUTIONS.walk(&transaction, index, conditions, order, page, total)
+}
+
+/// The union of parts, of which `select` reads each.
+fn union(parts: &[(Part, ExecutionIndex)], select: &str) -> (String, Vec<Parameter>) {
+    let parts = parts.iter();
+    let parts = parts.map(|(part, index)| (part, format!("{select}{}", hint(Some(*index)))));
+    sql::execution_union(DIALECT, parts, "")
 }
 
 fn execution_total(
     connection: &Connection,
     filter: &ExecutionFilter,
-    index: Option<ExecutionIndex>,
+    way: &Way,
 ) -> Result<u64, Error> {
     if let Some(tally) = sql::execution_tally(DIALECT, filter) {
         return sum(connection, "execution_tally", tally);
@@ -288,17 +343,72 @@ fn execution_total(
         let select = format!("SELECT count(*) FROM execution{}", hint(index));
         number(connection, &select, sql::executions(DIALECT, filter))
     };
-    let Some(parts) = sql::execution_time_total(DIALECT, filter) else {
-        return count(filter, index);
+    if let Some(parts) = sql::execution_time_total(DIALECT, filter) {
+        let mut total = 0;
+        for part in parts.sums {
+            total += sum(connection, "execution_time_tally", part)?;
+        }
+        for part in &parts.counted {
+            total += count(part, execution_index(connection, part)?)?;
+        }
+        return Ok(total);
+    }
+    match way {
+        Way::Walk(index) => count(filter, *index),
+        Way::Merge(parts) => {
+            let (union, parameters) = union(parts, "SELECT count(*) AS n FROM execution");
+            number_of(connection, &sql::sum_of(&union), parameters)
+        }
+    }
+}
+
+/// The way that takes the least effort.
+fn way(connection: &Connection, filter: &ExecutionFilter) -> Result<Way, Error> {
+    let indexes = sql::execution_indexes(filter);
+    let is_walked = !indexes.is_empty() && indexes != [ExecutionIndex::Open];
+    let parts = match is_walked && filter.visibility != Visibility::All {
+        true => filter.parts(&contents(connection, filter.visible_packs())?),
+        false => None,
     };
-    let mut total = 0;
-    for part in parts.sums {
-        total += sum(connection, "execution_time_tally", part)?;
+    let Some(parts) = parts else {
+        return Ok(Way::Walk(execution_index(connection, filter)?));
+    };
+    let mut found = Vec::with_capacity(parts.len());
+    let mut cost = 0_u64;
+    for part in parts {
+        let indexes = sql::execution_indexes(&part.filter);
+        if let Some((effort, index)) = cheapest(connection, &part.filter, &indexes)? {
+            cost = cost.saturating_add(effort);
+            found.push((part, index));
+        }
     }
-    for part in &parts.counted {
-        total += count(part, execution_index(connection, part)?)?;
+    let walk = cheapest(connection, filter, &indexes)?;
+    Ok(match walk {
+        Some((walk, index)) if cost > walk.saturating_mul(CHOICE_COST) => Way::Walk(Some(index)),
+        _ => Way::Merge(found),
+    })
+}
+
+/// The actions in some packs that executions are of.
+fn contents(connection: &Connection, packs: &[Str]) -> Result<Vec<ActionRef>, Error> {
+    if packs.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(total)
+    let conditions = sql::actions_in_packs(DIALECT, packs);
+    let sql = format!(
+        "SELECT DISTINCT action FROM execution_tally{}",
+        conditions.clause()
+    );
+    let read = || -> rusqlite::Result<Vec<String>> {
+        let mut statement = connection.prepare_cached(&sql)?;
+        let parameters = params_from_iter(values(conditions.parameters));
+        statement.query_map(parameters, |row| row.get(0))?.collect()
+    };
+    let actions = read().map_err(|error| describe(&error))?;
+    let actions = actions
+        .iter()
+        .filter_map(|action| ActionRef::parse(action).ok());
+    Ok(actions.collect())
 }
 
 /// The index that a list is walked by with the least effort; `None` leaves it to the planner, which
@@ -311,8 +421,18 @@ fn execution_index(
     if indexes.len() < 2 {
         return Ok(indexes.first().copied());
     }
+    let best = cheapest(connection, filter, &indexes)?;
+    Ok(best.map(|(_, index)| index))
+}
+
+/// The best of some indexes, and the effort of walking it all, in entries.
+fn cheapest(
+    connection: &Connection,
+    filter: &ExecutionFilter,
+    indexes: &[ExecutionIndex],
+) -> Result<Option<(u64, ExecutionIndex)>, Error> {
     let mut best = None;
-    for index in indexes {
+    for index in indexes.iter().copied() {
         let tally = match index {
             ExecutionIndex::Rule => "enforcement_tally",
             _ => "execution_tally",
@@ -327,5 +447,5 @@ fn execution_index(
             best = Some((cost, index));
         }
     }
-    Ok(best.map(|(_, index)| index))
+    Ok(best)
 }

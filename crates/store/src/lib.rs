@@ -24,6 +24,7 @@ pub mod migrate;
 mod query;
 pub mod sql;
 pub mod tally;
+pub mod visible;
 
 use std::fmt::Debug;
 use std::sync::Arc;

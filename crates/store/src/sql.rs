@@ -8,6 +8,7 @@ use squall_model::{AuditResult, DocumentKind, Id, Status, Timestamp};
 use squall_value::Str;
 
 use crate::codec::{self, micros};
+use crate::visible::Part;
 use crate::{
     AuditFilter, DocumentFilter, EnforcementFilter, ExecutionFilter, ParentFilter, RuleVisibility,
     TriggerInstanceFilter, Visibility,
@@ -39,15 +40,22 @@ pub enum Parameter {
 pub struct Conditions {
     dialect: Dialect,
     sql: String,
+    /// How many parameters stand before these in the statement.
+    before: usize,
     /// The parameters, in order.
     pub parameters: Vec<Parameter>,
 }
 
 impl Conditions {
     fn new(dialect: Dialect) -> Conditions {
+        Conditions::after(dialect, 0)
+    }
+
+    fn after(dialect: Dialect, before: usize) -> Conditions {
         Conditions {
             dialect,
             sql: String::new(),
+            before,
             parameters: Vec::new(),
         }
     }
@@ -85,7 +93,7 @@ impl Conditions {
             self.sql,
             "{}{}",
             self.dialect.placeholder,
-            self.parameters.len()
+            self.before + self.parameters.len()
         );
     }
 
@@ -215,7 +223,55 @@ fn common(conditions: &mut Conditions, filter: &ExecutionFilter) {
 #[must_use]
 pub fn executions(dialect: Dialect, filter: &ExecutionFilter) -> Conditions {
     let mut conditions = Conditions::new(dialect);
-    common(&mut conditions, filter);
+    all_of_executions(&mut conditions, filter);
+    conditions
+}
+
+/// A union of the parts of a filter, each with what stands before and behind its conditions: the
+/// text, and the parameters.
+#[must_use]
+pub fn execution_union<'a>(
+    dialect: Dialect,
+    parts: impl IntoIterator<Item = (&'a Part, String)>,
+    behind: &str,
+) -> (String, Vec<Parameter>) {
+    let (mut sql, mut parameters) = (String::new(), Vec::new());
+    for (part, before) in parts {
+        let mut conditions = Conditions::after(dialect, parameters.len());
+        all_of_executions(&mut conditions, &part.filter);
+        for user in &part.without {
+            conditions.text("\"user\" <> ", Some(user));
+        }
+        if !sql.is_empty() {
+            sql.push_str(" UNION ALL ");
+        }
+        sql.push_str(&before);
+        sql.push_str(&conditions.sql);
+        sql.push_str(behind);
+        parameters.append(&mut conditions.parameters);
+    }
+    (sql, parameters)
+}
+
+/// The statement that sums up the numbers `n` of a union.
+#[must_use]
+pub fn sum_of(union: &str) -> String {
+    format!("SELECT CAST(coalesce(sum(n), 0) AS bigint) FROM ({union}) AS part")
+}
+
+/// The conditions on the tally that find the actions of some packs.
+#[must_use]
+pub fn actions_in_packs(dialect: Dialect, packs: &[Str]) -> Conditions {
+    let mut conditions = Conditions::new(dialect);
+    // A beginning that holds for none, so that each pack is one more way.
+    conditions.plain("(1 = 0");
+    conditions.or_in_packs("action", packs);
+    conditions.sql.push(')');
+    conditions
+}
+
+fn all_of_executions(conditions: &mut Conditions, filter: &ExecutionFilter) {
+    common(conditions, filter);
     if !filter.statuses.is_empty() {
         // Literal repetitions of an index's condition, by which the planner knows that it may use it.
         if filter.statuses.iter().all(|status| !status.is_ended()) {
@@ -258,7 +314,6 @@ pub fn executions(dialect: Dialect, filter: &ExecutionFilter) -> Conditions {
     conditions.time("requested < ", filter.requested_before);
     conditions.time("ended > ", filter.ended_after);
     conditions.time("ended < ", filter.ended_before);
-    conditions
 }
 
 /// How many microseconds the buckets of the tally by time hold, as powers of two: some two minutes,

@@ -348,6 +348,56 @@ pub async fn pages_are_parts_of_the_whole(world: &World) {
     }
 }
 
+/// What a caller may ask for beside what that caller may see.
+fn filters_beside_visibility() -> Vec<ExecutionFilter> {
+    vec![
+        ExecutionFilter::default(),
+        ExecutionFilter {
+            statuses: vec![Status::Succeeded],
+            ..Default::default()
+        },
+        ExecutionFilter {
+            parent: ParentFilter::Top,
+            ..Default::default()
+        },
+        ExecutionFilter {
+            requested_after: Some(at(30)),
+            ..Default::default()
+        },
+        ExecutionFilter {
+            requested_after: Some(at(10)),
+            requested_before: Some(at(90)),
+            parent: ParentFilter::Top,
+            order: ExecutionOrder::OldestFirst,
+            ..Default::default()
+        },
+        ExecutionFilter {
+            user: Some(text("bob")),
+            requested_after: Some(at(5)),
+            ..Default::default()
+        },
+        ExecutionFilter {
+            action: Some(ActionRef::parse("core.noop").expect("valid")),
+            statuses: vec![Status::Succeeded, Status::Failed],
+            ..Default::default()
+        },
+        ExecutionFilter {
+            pack: Some(text("acme")),
+            order: ExecutionOrder::OldestFirst,
+            ..Default::default()
+        },
+        ExecutionFilter {
+            statuses: vec![Status::Failed],
+            requested_after: Some(at(5)),
+            ..Default::default()
+        },
+        ExecutionFilter {
+            rules: vec![RuleRef::parse("acme.r1").expect("valid")],
+            ..Default::default()
+        },
+    ]
+}
+
 /// What a caller may not see is neither listed nor counted.
 pub async fn visibility_is_part_of_the_query(world: &World) {
     let all = population(world).await;
@@ -374,21 +424,7 @@ pub async fn visibility_is_part_of_the_query(world: &World) {
         only(&[], &["acme.restart", "core.local"], &[]),
         only(&[], &[], &["acme", "core"]),
     ] {
-        for filter in [
-            ExecutionFilter::default(),
-            ExecutionFilter {
-                statuses: vec![Status::Succeeded],
-                ..Default::default()
-            },
-            ExecutionFilter {
-                parent: ParentFilter::Top,
-                ..Default::default()
-            },
-            ExecutionFilter {
-                requested_after: Some(at(30)),
-                ..Default::default()
-            },
-        ] {
+        for filter in filters_beside_visibility() {
             let filter = ExecutionFilter {
                 visibility: visibility.clone(),
                 ..filter
