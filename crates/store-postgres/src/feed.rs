@@ -7,8 +7,9 @@ use squall_store::{Change, Error, Operation, Record, Subject};
 use tokio::sync::broadcast;
 
 use crate::connect::Session;
+use crate::list;
 use crate::read;
-use crate::store::{self, Reader};
+use crate::store::Reader;
 
 /// How many changes of other servers are read at once.
 const READ_MAX: i64 = 1000;
@@ -108,15 +109,15 @@ async fn record(session: &Session, change: &Change) -> Result<Option<Record>, Er
     }
     Ok(match &change.subject {
         Subject::Execution { id, .. } => {
-            let found = store::EXECUTIONS.by_id(session, *id).await?;
+            let found = list::EXECUTIONS.by_id(session, *id).await?;
             found.map(Record::Execution)
         }
         Subject::TriggerInstance(id) => {
-            let found = store::TRIGGER_INSTANCES.by_id(session, *id).await?;
+            let found = list::TRIGGER_INSTANCES.by_id(session, *id).await?;
             found.map(Record::TriggerInstance)
         }
         Subject::Enforcement(id) => {
-            let found = store::ENFORCEMENTS.by_id(session, *id).await?;
+            let found = list::ENFORCEMENTS.by_id(session, *id).await?;
             found.map(Record::Enforcement)
         }
         Subject::Document { kind, id, .. } => {
@@ -124,7 +125,7 @@ async fn record(session: &Session, change: &Change) -> Result<Option<Record>, Er
             let id: Id<_> = *id;
             let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 2] =
                 [&kind.as_str(), &id.to_bytes().to_vec()];
-            let found = store::DOCUMENTS.one(session, tail, &parameters).await?;
+            let found = list::DOCUMENTS.one(session, tail, &parameters).await?;
             found.map(Record::Document)
         }
         Subject::Output {
@@ -133,7 +134,7 @@ async fn record(session: &Session, change: &Change) -> Result<Option<Record>, Er
             count,
         } => {
             let limit = usize::try_from(*count).unwrap_or(usize::MAX);
-            let chunks = store::output(session, *execution, *first, limit).await?;
+            let chunks = list::output(session, *execution, *first, limit).await?;
             Some(Record::Output(Arc::new(chunks)))
         }
     })

@@ -14,6 +14,7 @@ mod connect;
 mod facts;
 mod feed;
 mod lane;
+mod list;
 mod plan;
 mod purge;
 mod read;
