@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{self, Count};
 use crate::python;
-use crate::server::{self, Server, Setup};
+use crate::server::{self, Person, Server, Setup};
 use crate::suites::{Outcome, one, recorded_cases};
 
 /// StackStorm's own command line client.
@@ -100,31 +100,15 @@ const ASSIGNMENT: (&str, &str) = (
     "username: visitor\nroles: [visitor]\n",
 );
 
-/// `visitor:visitor` as HTTP basic credentials.
-const BASIC: (&str, &str) = ("Authorization", "Basic dmlzaXRvcjp2aXNpdG9y");
+/// Who that is.
+const VISITING: Person = Person {
+    name: "visitor",
+    credentials: "dmlzaXRvcjp2aXNpdG9y",
+};
 
 fn schemathesis(root: &Path, examples: u32, arguments: &[&str]) -> Result<command::Counts> {
     let admin = ask_everything(root, examples, arguments, Asker::Admin)?;
     Ok(admin + ask_everything(root, examples, arguments, Asker::Visitor)?)
-}
-
-/// A token of the visitor, who is made for it.
-fn visitor_token(server: &Server) -> Result<String> {
-    let visitor = serde_json::json!({ "name": "visitor", "password": "visitor" });
-    let mut client = server.client();
-    let made = client.post("/api/v1/users", &[], &visitor)?;
-    if !made.is_success() {
-        bail!("the user of the tests cannot be made: {}", made.json()?);
-    }
-    let given = client.post("/auth/v1/tokens", &[BASIC], &serde_json::json!({}))?;
-    let given = given.json()?;
-    if given["user"] != "visitor" {
-        bail!("the token is not the visitor's: {given}");
-    }
-    let token = given["token"].as_str();
-    token
-        .map(str::to_owned)
-        .context("the visitor gets no token")
 }
 
 fn ask_everything(
@@ -148,7 +132,7 @@ fn ask_everything(
     let (address, token) = server.address_and_token();
     let token = match asker {
         Asker::Admin => token,
-        Asker::Visitor => visitor_token(&server)?,
+        Asker::Visitor => server.sign_up(&VISITING)?,
     };
     println!("openapi: as {asker:?}");
     let mut command = Command::new(programs.join("st"));

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use serde_json::json;
 
 use crate::clock::Stopwatch;
 use crate::command;
@@ -65,6 +66,15 @@ pub(crate) struct Setup {
     pub(crate) variables: Vec<(String, String)>,
     /// Where its log goes; appended to.
     pub(crate) log: PathBuf,
+}
+
+/// A user for a task, whose password is the name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Person {
+    /// The name.
+    pub(crate) name: &'static str,
+    /// `NAME:NAME` in base64, as HTTP's basic credentials are.
+    pub(crate) credentials: &'static str,
 }
 
 /// A server that runs. It is killed when it is dropped.
@@ -149,6 +159,36 @@ impl Server {
     /// A client with all rights.
     pub(crate) fn client(&self) -> Client {
         Client::new(&self.address, self.token.trim())
+    }
+
+    /// A client with somebody's rights.
+    pub(crate) fn client_with(&self, token: &str) -> Client {
+        Client::new(&self.address, token)
+    }
+
+    /// Makes a user, who has the roles that were assigned to the name; returns a token.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses.
+    pub(crate) fn sign_up(&self, person: &Person) -> Result<String> {
+        let name = person.name;
+        let mut client = self.client();
+        let user = json!({ "name": name, "password": name });
+        let made = client.post("/api/v1/users", &[], &user)?;
+        if !made.is_success() {
+            bail!("the user {name} cannot be made: {}", made.json()?);
+        }
+        let credentials = format!("Basic {}", person.credentials);
+        let header = [("Authorization", &*credentials)];
+        let given = client.post("/auth/v1/tokens", &header, &json!({}))?;
+        let given = given.json()?;
+        if given["user"] != name {
+            bail!("the token is not that of {name}: {given}");
+        }
+        let token = given["token"].as_str();
+        let token = token.with_context(|| format!("{name} gets no token"))?;
+        Ok(token.to_owned())
     }
 
     /// What another thread needs for a client of its own.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
+use super::viewer::VIEWER;
 use crate::clock::Stopwatch;
 use crate::http::Client;
 use crate::server::Server;
@@ -71,7 +72,7 @@ pub(crate) fn fill(server: &Server, count: u64) -> Result<u64> {
 
 /// Sends one request; returns how many executions it makes.
 fn ask(client: &mut Client, number: u64) -> Result<u64> {
-    let user = format!("bench-{}", number % USERS);
+    let user = user(number);
     let action = |action: &str| json!({ "action": action, "user": user });
     let (path, body, makes) = match number {
         n if n % WORKFLOW_IN == 1 => ("/v1/executions", action("bench.items"), ITEMS + 1),
@@ -89,6 +90,15 @@ fn ask(client: &mut Client, number: u64) -> Result<u64> {
         answer.status
     );
     Ok(makes)
+}
+
+/// On whose behalf a request is: every twentieth is the viewer's. Scattered, so that everybody has
+/// some of every kind.
+fn user(number: u64) -> String {
+    match number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 {
+        scattered if scattered.is_multiple_of(20) => VIEWER.to_owned(),
+        scattered => format!("bench-{}", scattered % USERS),
+    }
 }
 
 /// An event that the rule `bench.matching` answers.

@@ -3,9 +3,11 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use super::Measured;
 use super::drive::quantile;
 use super::fill::{self, ACTIONS, USERS};
 use super::pace::{self, Past};
+use super::viewer::{self, VIEWER};
 use crate::clock::Stopwatch;
 use crate::http::{Answer, Client};
 use crate::server::Server;
@@ -49,13 +51,14 @@ const FIRST: &[(&str, &str)] = &[
     (WEB, "parent=null&user=bench-3&action=bench.noop_3"),
 ];
 
-/// Other pages and filters, one request each. `WORKFLOW` and `EVENT` stand for ids.
+/// Other pages and filters, one request each. `WORKFLOW` and `EVENT` stand for ids, `BEHIND_1` and
+/// its like for so many tenths of all that is seen.
 const OTHER: &[&str] = &[
-    "/v1/executions?limit=50&offset=100000&parent=null",
-    "/v1/executions?limit=50&offset=500000",
-    "/v1/executions?limit=50&offset=900000&parent=null",
-    "/v1/executions?limit=50&offset=90000&user=bench-3",
-    "/v1/executions?limit=50&offset=900000&status=succeeded",
+    "/v1/executions?limit=50&offset=BEHIND_1&parent=null",
+    "/v1/executions?limit=50&offset=BEHIND_5",
+    "/v1/executions?limit=50&offset=BEHIND_9&parent=null",
+    "/v1/executions?limit=50&offset=BEHIND_1&user=bench-3",
+    "/v1/executions?limit=50&offset=BEHIND_9&status=succeeded",
     "/v1/executions?limit=100&parent=WORKFLOW",
     "/v1/executions?limit=100&parent=WORKFLOW&status=failed",
     "/v1/executions?limit=50&trigger_instance=EVENT",
@@ -89,20 +92,12 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
-    /// Median and 99 of 100 of the first pages, and the slowest of the others.
-    pub(crate) fn values(&self) -> Vec<f64> {
-        vec![
-            quantile(&self.first, 0.5),
-            quantile(&self.first, 0.99),
-            self.other,
-        ]
-    }
-
-    /// What belongs beside the values.
-    pub(crate) fn note(&self) -> String {
+    /// Median and 99 of 100 of the first pages, the slowest of the others, and what belongs beside
+    /// them.
+    pub(crate) fn measured(&self, name: &str) -> Measured {
         let [first, other] = &self.slowest;
-        format!(
-            "lists: {} first pages beside {:.0} executions per second; slowest {:.1} ms {}, other \
+        let note = format!(
+            "{name}: {} first pages beside {:.0} executions per second; slowest {:.1} ms {}, other \
              {:.1} ms {}",
             self.first.len(),
             self.load,
@@ -110,25 +105,51 @@ impl Lists {
             first.1,
             other.0,
             other.1
-        )
+        );
+        Measured {
+            values: vec![
+                quantile(&self.first, 0.5),
+                quantile(&self.first, 0.99),
+                self.other,
+            ],
+            note: Some(note),
+        }
     }
 }
 
-/// Turns the first pages of each list, and asks for the others, while executions come steadily. The
-/// totals must be those that were filled in.
+/// Measures as one who sees everything.
 ///
 /// # Errors
 ///
 /// When the server refuses, or a total is wrong.
 pub(crate) fn measure(server: &Server) -> Result<Lists> {
     let mut client = server.client();
-    let places = Places::find(&mut client)?;
-    check_totals(&mut client)?;
+    let places = Places::find(&mut server.client(), &mut client)?;
+    measure_as(server, &mut client, &places)
+}
+
+/// Measures as one who may see a tenth of all.
+///
+/// # Errors
+///
+/// When the server refuses, or a total is wrong.
+pub(crate) fn measure_tenth(server: &Server) -> Result<Lists> {
+    let mut viewer = viewer::appoint(server)?;
+    let mut all = server.client();
+    let places = Places::find(&mut all, &mut viewer)?;
+    viewer::check_share(&mut all, &mut viewer, &places.from)?;
+    measure_as(server, &mut viewer, &places)
+}
+
+/// Turns the first pages of each list, and asks for the others, while executions come steadily. The
+/// totals must be those that were filled in.
+fn measure_as(server: &Server, client: &mut Client, places: &Places) -> Result<Lists> {
+    check_totals(client)?;
     let ((first, other), Past { per_second, .. }) = pace::beside(server, || {
-        let first = first_pages(&mut client, &places)?;
+        let first = first_pages(client, places)?;
         let other = OTHER.iter().map(|path| {
             let path = places.put_into(path);
-            Ok((timed(&mut client, &path)?.0, path))
+            Ok((timed(client, &path)?.0, path))
         });
         Ok((first, other.collect::<Result<Vec<_>>>()?))
     })?;
@@ -185,6 +206,7 @@ fn total_of(answer: &Answer) -> Result<u64> {
 fn check_totals(client: &mut Client) -> Result<()> {
     let whole = fill::total(client, "")?;
     let mut users = fill::total(client, "user=admin")?;
+    users += fill::total(client, &format!("user={VIEWER}"))?;
     for user in 0..USERS {
         users += fill::total(client, &format!("user=bench-{user}"))?;
     }
@@ -217,6 +239,7 @@ fn check_totals(client: &mut Client) -> Result<()> {
 
 /// What stands in the paths for names.
 struct Places {
+    whole: u64,
     from: String,
     to: String,
     workflow: String,
@@ -224,18 +247,25 @@ struct Places {
 }
 
 impl Places {
-    fn find(client: &mut Client) -> Result<Self> {
+    /// Finds them for one who asks; ids are those that one who sees everything finds.
+    fn find(all: &mut Client, client: &mut Client) -> Result<Self> {
         let whole = fill::total(client, "")?;
         let mut at = |offset: u64| one(client, &format!("offset={offset}"), "start_timestamp");
         Ok(Self {
+            whole,
             from: at(whole * 2 / 3)?,
             to: at(whole / 3)?,
-            workflow: one(client, "action=bench.items", "id")?,
-            event: one(client, "rule=matching", "trigger_instance.id")?,
+            workflow: one(all, "action=bench.items", "id")?,
+            event: one(all, "rule=matching", "trigger_instance.id")?,
         })
     }
 
     fn put_into(&self, path: &str) -> String {
+        let mut path = path.to_owned();
+        for tenths in [1, 5, 9] {
+            let behind = self.whole * tenths / 10;
+            path = path.replace(&format!("BEHIND_{tenths}"), &behind.to_string());
+        }
         path.replace("FROM", &self.from)
             .replace("TO", &self.to)
             .replace("WORKFLOW", &self.workflow)

@@ -12,6 +12,7 @@ mod pace;
 mod pack;
 mod report;
 mod stream;
+mod viewer;
 mod workflows;
 
 use std::cell::RefCell;
@@ -151,11 +152,15 @@ impl Bench {
     /// Starts a server on an empty store, with the pack of the benchmark, with so many rules that
     /// match nothing.
     fn server(&self, unrelated: usize) -> Result<Running> {
-        self.server_with(|packs| pack::write(packs, unrelated))
+        self.server_with(&[], |packs| pack::write(packs, unrelated))
     }
 
-    /// Starts a server on an empty store, with the packs that are written.
-    fn server_with(&self, write: impl FnOnce(&Path) -> Result<()>) -> Result<Running> {
+    /// Starts a server on an empty store, with more arguments, and with the packs that are written.
+    fn server_with(
+        &self,
+        arguments: &[&str],
+        write: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Running> {
         let place = tempfile::tempdir_in(&self.home)?;
         let packs = place.path().join("packs");
         fs::create_dir_all(&packs)?;
@@ -168,12 +173,13 @@ impl Bench {
             (Some(database), _) => Some(database.url()),
             (None, url) => url.map(str::to_owned),
         };
-        let arguments = url.map_or_else(Vec::new, |url| vec!["--database".to_owned(), url]);
+        let database_arguments = url.iter().flat_map(|url| ["--database", url]);
+        let arguments = arguments.iter().copied().chain(database_arguments);
         let setup = Setup {
             binary: self.binary.clone(),
             data: place.path().join("data"),
             packs: Some(packs),
-            arguments,
+            arguments: arguments.map(str::to_owned).collect(),
             variables: Vec::new(),
             log: place.path().join("server.log"),
         };
@@ -190,13 +196,14 @@ impl Bench {
         drive::rate(&running.server, work, CALLERS, self.options.seconds)
     }
 
-    /// Does something with the server whose store is full; fills it when it is the first.
+    /// Does something with the server whose store is full; fills it when it is the first. Roles are
+    /// switched on there: those who ask have all rights, but for the viewer.
     fn with_full<T>(&self, work: impl FnOnce(&Server) -> Result<T>) -> Result<T> {
         let mut full = self.full.borrow_mut();
         let (running, _) = match &mut *full {
             Some(full) => full,
             none => {
-                let running = self.server(0)?;
+                let running = self.server_with(&["--rbac"], |packs| pack::write(packs, 0))?;
                 let held = fill::fill(&running.server, self.options.full)?;
                 none.insert((running, held))
             }

@@ -54,6 +54,8 @@ const BUDGETS: &[(&str, Budget)] = &[
     ("task_cpu_growth", Budget::Below(1.5)),
     ("list_ms_p99", Budget::Below(50.0)),
     ("list_other_ms_max", Budget::Below(1000.0)),
+    ("list_tenth_ms_p99", Budget::Below(50.0)),
+    ("list_tenth_other_ms_max", Budget::Below(1000.0)),
     ("stream_missed", Budget::Below(1.0)),
 ];
 

@@ -62,7 +62,7 @@ const AT_ONCE: usize = 500;
 ///
 /// When the server refuses, or a workflow does not succeed.
 pub(super) fn measure(bench: &Bench) -> Result<Measured> {
-    let running = bench.server_with(write)?;
+    let running = bench.server_with(&[], write)?;
     let server = &running.server;
     // The first ones fill caches and grow the heap to what it takes anyway.
     time(server, "workflows.sequence_10", 5)?;
