@@ -156,6 +156,13 @@ pub(crate) fn intends(action: &str) {
     }
 }
 
+/// Says that the events of the request are made by hand, by whoever asks.
+pub(crate) fn emits() {
+    if let Some(scope) = Scope::current() {
+        scope.emits();
+    }
+}
+
 /// Leaves an entry that goes along with what the request commits.
 pub(crate) fn note(entry: Entry) {
     if let Some(scope) = Scope::current() {

@@ -15,7 +15,7 @@ use crate::endpoint::{CHOICE, Endpoint, MEMBERS, PAGE, Parameter, Shape, get, po
 use crate::error::{Error, Result};
 use crate::params::{self, Members, Params, Secrets};
 use crate::reply::{Json, List};
-use crate::{Api, State, view};
+use crate::{Api, State, audit, view};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -154,6 +154,7 @@ async fn emit_again(Extract(api): State, caller: Caller, Path(id): Path<String>)
         .await?
         .ok_or_else(|| Error::unknown(&id))?;
     caller.may(&Resource::trigger(instance.trigger.as_str()))?;
+    audit::emits();
     let again = |payload: Value| {
         let mut payload = payload.as_dict().cloned().unwrap_or_default();
         payload.insert("__context", dict! { "original_id" => id.as_str() });

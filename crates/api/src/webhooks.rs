@@ -20,7 +20,7 @@ use crate::definitions::triggers_of;
 use crate::endpoint::{Endpoint, Shape, delete, get, post, put};
 use crate::error::{Error, Result};
 use crate::reply::{self, Json, Sent};
-use crate::{Api, State, signature};
+use crate::{Api, State, audit, signature};
 
 /// The trigger type of webhooks.
 const WEBHOOK: &str = "core.st2.webhook";
@@ -244,6 +244,7 @@ async fn generic(api: &Arc<Api>, headers: &HeaderMap, sent: Value) -> Result<Res
         .get("payload")
         .cloned()
         .unwrap_or_else(Value::empty_dict);
+    audit::emits();
     let mut incoming = Incoming::new(trigger, payload);
     incoming.trace_tag = trace_tag(api, headers, "st2");
     incoming.dedupe_key = delivery(headers);

@@ -16,7 +16,9 @@ mod change;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use squall_model::{AuditRecord, AuditResult, Author, Execution, Origin, Timestamp};
+use squall_model::{
+    AuditRecord, AuditResult, Author, Execution, Origin, Timestamp, TriggerInstance,
+};
 use squall_value::{Str, Value, dict};
 
 use crate::{Command, CommitError, Committed, Store, Transaction};
@@ -104,6 +106,8 @@ struct Known {
     intent: Option<Entry>,
     /// What was refused, and on what.
     refusal: Option<(Str, Option<Str>)>,
+    /// Whether events that it brings in are somebody's deed.
+    emits: bool,
     /// What waits to be written.
     noted: Vec<Entry>,
 }
@@ -117,6 +121,7 @@ impl Scope {
             resource: None,
             intent: None,
             refusal: None,
+            emits: false,
             noted: Vec::new(),
         })))
     }
@@ -169,6 +174,12 @@ impl Scope {
     pub fn intend(&self, action: &str) {
         let mut known = self.0.lock();
         known.intent = Some(Entry::done(action, known.resource.clone()));
+    }
+
+    /// Says that the events of the request are made by hand, where a source would tell them: each
+    /// becomes an entry. What sources tell is its own record.
+    pub fn emits(&self) {
+        self.0.lock().emits = true;
     }
 
     /// Says that rights were missing, for whoever answers.
@@ -267,6 +278,11 @@ pub async fn commit(
             Command::InsertExecution { execution, .. } if scope.is_some() => {
                 made.extend(request(execution));
             }
+            Command::InsertTriggerInstance(instance)
+                if scope.as_ref().is_some_and(|scope| scope.0.lock().emits) =>
+            {
+                made.push(emitted(instance));
+            }
             _ => {}
         }
     }
@@ -304,4 +320,16 @@ fn request(execution: &Execution) -> Option<Entry> {
     // The execution itself holds the parameters, sealed where they are secret.
     entry.after = dict! { "execution" => request.id.to_string() };
     Some(entry)
+}
+
+/// Somebody makes an event by hand. What rules make of it has its own trail, from the event on.
+fn emitted(instance: &TriggerInstance) -> Entry {
+    let resource = format!(
+        "trigger:{}",
+        instance.trigger.as_str().replacen('.', ":", 1)
+    );
+    let mut entry = Entry::done("trigger_emit", Some(Str::from(resource)));
+    // The event itself holds the payload, sealed where it is secret.
+    entry.after = dict! { "trigger_instance" => instance.id.to_string() };
+    entry
 }

@@ -170,6 +170,8 @@ async fn requests_for_executions_and_their_control_are_recorded() {
           admin token - execution_rerun action:p:ask done
             - -> {"execution":"ID"}
         admin POST /v1/webhooks/st2
+          admin token - trigger_emit trigger:p:event done
+            - -> {"trigger_instance":"ID"}
         admin GET /v1/rules
         admin POST /v1/rules/p.r/test
         admin POST /v1/actionalias/match
