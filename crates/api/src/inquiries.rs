@@ -129,10 +129,8 @@ async fn respond(
         caller.may(&resource(&api, &execution).await?)?;
     }
     let (user, roles) = (caller.user(), caller.roles());
-    api.engine
-        .respond(parsed, response.clone(), &user, roles)
-        .await?;
-    Ok(Json(dict! { "id" => id, "response" => response }))
+    let shown = api.engine.respond(parsed, response, &user, roles).await?;
+    Ok(Json(dict! { "id" => id, "response" => shown }))
 }
 
 impl From<RespondError> for Error {

@@ -216,7 +216,8 @@ impl Related {
         let visible = result
             .map(squall_wire::visible_result)
             .map(|result| match (action, &key) {
-                _ if &*request.runner == "inquirer" && !in_clear => mask_answer(result),
+                _ if &*request.runner == "inquirer" && in_clear => api.engine.open_answer(&result),
+                _ if &*request.runner == "inquirer" => api.engine.masked_answer(&result),
                 (Some(action), Some(key)) if !in_clear => action.output.mask_result(&result, key),
                 _ => result,
             });
@@ -298,18 +299,6 @@ pub(crate) fn with_parameters(rule: &Value, parameters: Value) -> Value {
     action.insert("parameters", parameters);
     body.insert("action", Value::from(action));
     Value::from(body)
-}
-
-/// The answer to an inquiry, with what its schema calls secret masked.
-fn mask_answer(mut inquiry: Value) -> Value {
-    let Value::Dict(members) = &mut inquiry else {
-        return inquiry;
-    };
-    if let (Some(schema), Some(answer)) = (members.get("schema"), members.get("response")) {
-        let masked = squall_schema::Mask::new(schema).apply(answer);
-        Arc::make_mut(members).insert("response", masked);
-    }
-    inquiry
 }
 
 /// The description of a runner type.

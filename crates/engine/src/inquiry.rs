@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use squall_model::{Event, Execution, ExecutionId, Lease, Outcome, State, Timestamp};
-use squall_schema::{Nullable, Validator};
+use squall_schema::{Mask, Nullable, Validator};
 use squall_store::{Command, CommitError, Refusal};
 use squall_value::{Dict, Str, Value, dict};
 
@@ -126,8 +126,8 @@ impl Engine {
             .unwrap_or_default())
     }
 
-    /// Answers an inquiry on behalf of `user`, who has `roles`. Returns when the answer is durable;
-    /// what waited for it goes on.
+    /// Answers an inquiry on behalf of `user`, who has `roles`. Returns the answer as everybody may
+    /// see it when it is durable; what waited for it goes on.
     ///
     /// # Errors
     ///
@@ -138,7 +138,7 @@ impl Engine {
         response: Value,
         user: &str,
         roles: &[Str],
-    ) -> Result<(), RespondError> {
+    ) -> Result<Value, RespondError> {
         let execution = self.store.execution(id).await?;
         let execution = execution.ok_or(RespondError::Unknown(id))?;
         if &*execution.request.runner != INQUIRER {
@@ -150,7 +150,14 @@ impl Engine {
         }
         check_asked(id, &inquiry, user, roles)?;
         check_answer(id, &inquiry, &response)?;
-        inquiry.insert("response", response);
+        let schema = inquiry.get("schema").map(Mask::new).unwrap_or_default();
+        let shown = schema.apply(&response);
+        let kept = match schema.is_open() {
+            true => response,
+            // As a whole: what is secret in it may depend on its own content.
+            false => self.vault.seal_value(&response),
+        };
+        inquiry.insert("response", kept);
         // First the answer, alone: it is acknowledged as soon as it is durable, and whatever
         // happens then, the slow period ends what has one.
         let from = execution.progress.revision;
@@ -174,7 +181,34 @@ impl Engine {
         }
         self.end_inquiry(&answered, Outcome::Succeeded, result)
             .await;
-        Ok(())
+        Ok(shown)
+    }
+
+    /// A question with its answer in clear.
+    #[must_use]
+    pub fn open_answer(&self, inquiry: &Value) -> Value {
+        self.with_answer(inquiry, |answer, _| answer)
+    }
+
+    /// A question with its answer as everybody may see it.
+    #[must_use]
+    pub fn masked_answer(&self, inquiry: &Value) -> Value {
+        self.with_answer(inquiry, |answer, secrets| secrets.apply(&answer))
+    }
+
+    /// A question whose answer, in clear, is replaced; what has none stays as it is.
+    pub(crate) fn with_answer(
+        &self,
+        inquiry: &Value,
+        replace: impl FnOnce(Value, &Mask) -> Value,
+    ) -> Value {
+        let (Some(members), Some(answer)) = (inquiry.as_dict(), inquiry.get("response")) else {
+            return inquiry.clone();
+        };
+        let schema = members.get("schema").map(Mask::new).unwrap_or_default();
+        let mut members = members.clone();
+        members.insert("response", replace(self.vault.open_value(answer), &schema));
+        Value::from(members)
     }
 
     /// Ends a pending inquiry.

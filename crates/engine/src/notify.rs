@@ -8,6 +8,7 @@ use squall_model::{Execution, Outcome, TriggerInstance, TriggerInstanceStatus, T
 use squall_store::Command;
 use squall_value::{Dict, Str, Value, dict};
 
+use crate::inquiry::INQUIRER;
 use crate::plan::{After, Plan};
 use crate::{Engine, Incoming, IngestError};
 
@@ -19,6 +20,13 @@ const NOTIFY_TRIGGER: &str = "core.st2.generic.notifytrigger";
 impl Engine {
     /// Adds the events that the end of an execution makes to the plan that records the end.
     pub(crate) fn announce(&self, execution: &Arc<Execution>, result: &Value, plan: &mut Plan) {
+        let masked;
+        let result = if &*execution.request.runner == INQUIRER {
+            masked = self.masked_answer(result);
+            &masked
+        } else {
+            result
+        };
         if self.is_listened_to(ACTION_TRIGGER) {
             let payload = action_payload(execution, result);
             self.emit(ACTION_TRIGGER, payload, execution, plan);

@@ -77,10 +77,11 @@ impl Engine {
         });
         let mut plan = Plan::default();
         let placed = self.place(ask, &prepared, self.env.now(), &mut plan);
+        let beginning = beginning(&mut loaded);
         plan.push(Command::AppendPieces {
             execution: placed.execution.id(),
             at: 0,
-            pieces: vec![self.state_text(&placed.execution, &beginning(&mut loaded))],
+            pieces: vec![self.state_text(loaded.is_secret, &beginning)],
         });
         self.carry_out(plan).await?;
         Ok(placed.execution)

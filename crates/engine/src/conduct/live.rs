@@ -42,6 +42,10 @@ pub(super) struct Loaded {
     pub(super) ancestors: Vec<ExecutionId>,
     /// Who published the definition, unless it came from files.
     pub(super) publisher: Option<squall_value::Str>,
+    /// Whether its state holds secrets, so that it is kept sealed.
+    pub(super) is_secret: bool,
+    /// Secrets in answers to its questions.
+    pub(super) answers: Vec<squall_value::Str>,
     /// Whether it has ended.
     pub(super) ended: bool,
     /// The status that the workflow above was last told.
@@ -115,6 +119,8 @@ impl Loaded {
             stored: Stored::default(),
             ancestors: Vec::new(),
             publisher: None,
+            is_secret: false,
+            answers: Vec::new(),
             ended: false,
             told: Some(squall_model::Status::Running),
         }

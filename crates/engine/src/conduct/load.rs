@@ -14,8 +14,9 @@ use super::{ChildEnd, Inbound, Live, world::Datastore};
 use crate::Engine;
 use crate::catalog::Action;
 use crate::request::Prepared;
+use crate::vault::is_sealed_within;
 
-/// From how many earlier runs of a workflow that was run again the records of tasks are read.
+/// From how many earlier runs of a workflow that was run again something is read.
 const RERUNS_MAX: usize = 64;
 
 /// Why a workflow's state cannot be had.
@@ -150,7 +151,9 @@ impl Engine {
         let mut conductor = Conductor::start(definition, &inputs, &context, world);
         // A run whose inputs cannot be rendered is failed already, and refuses to run.
         let _ = conductor.request_status(squall_workflow::Status::Running);
-        Ok(Loaded::new(Arc::clone(execution), conductor, children, 0))
+        let mut loaded = Loaded::new(Arc::clone(execution), conductor, children, 0);
+        loaded.is_secret = is_sealed_within(&execution.request.parameters);
+        Ok(loaded)
     }
 
     /// What expressions of the workflow see beside its inputs: StackStorm's `st2` and `parent`.
@@ -172,10 +175,10 @@ impl Engine {
         context
     }
 
-    /// The state of a workflow as it is kept. That of one that was given secrets is sealed: its
+    /// The state of a workflow as it is kept. That of one that knows secrets is sealed: its
     /// variables and the results of its tasks hold them.
-    pub(super) fn state_text(&self, execution: &Execution, state: &Value) -> Str {
-        if crate::vault::is_sealed_within(&execution.request.parameters) {
+    pub(super) fn state_text(&self, is_secret: bool, state: &Value) -> Str {
+        if is_secret {
             Str::from(self.vault.seal_value(state).to_json())
         } else {
             Str::from(state.to_json())
@@ -193,10 +196,14 @@ impl Engine {
             definition.language == Language::Chain,
         );
         let mut pieces = Vec::new();
+        let mut is_secret = is_sealed_within(&execution.request.parameters);
         for (number, text) in stored {
             let damaged =
                 |error| format!("piece {number} of the workflow's state is damaged: {error}");
-            let turn = self.vault.open_value(&json::read(text).map_err(damaged)?);
+            let kept = json::read(text).map_err(damaged)?;
+            let turn = self.vault.open_value(&kept);
+            // What is sealed is no list.
+            is_secret |= kept.as_list().is_none();
             for value in turn.as_list().unwrap_or_default() {
                 match Note::from_value(value) {
                     Some(note) => children.apply(&note),
@@ -209,6 +216,7 @@ impl Engine {
         let next = stored.last().map_or(0, |(number, _)| number + 1);
         let mut loaded = Loaded::new(Arc::clone(execution), conductor, children, next);
         loaded.stored = Stored::of(stored.iter().map(|(_, text)| text.len()));
+        loaded.is_secret = is_secret;
         Ok(loaded)
     }
 
@@ -220,9 +228,17 @@ impl Engine {
     ) -> Result<(), squall_store::Error> {
         let mut results = HashMap::new();
         for (id, payload) in self.store.results(&loaded.children.item_ids()).await? {
-            results.insert(id, json::read_python(&payload.json).unwrap_or_default());
+            let result = json::read_python(&payload.json).unwrap_or_default();
+            let result = match loaded.is_secret {
+                true => self.open_answer(&result),
+                false => result,
+            };
+            results.insert(id, result);
         }
         loaded.children.restore_results(&results);
+        if loaded.is_secret {
+            self.restore_answers(loaded).await?;
+        }
         if loaded.children.keeps_records() {
             self.restore_records(loaded).await?;
         }
@@ -253,12 +269,13 @@ impl Engine {
         }))
     }
 
-    async fn restore_records(
-        self: &Arc<Engine>,
-        loaded: &mut Loaded,
-    ) -> Result<(), squall_store::Error> {
-        let mut runs = vec![loaded.execution.id()];
-        let mut origin = loaded.execution.request.origin.clone();
+    /// A workflow and the earlier runs of which it is a further one, the first first.
+    pub(super) async fn runs(
+        &self,
+        execution: &Execution,
+    ) -> Result<Vec<ExecutionId>, squall_store::Error> {
+        let mut runs = vec![execution.id()];
+        let mut origin = execution.request.origin.clone();
         while let squall_model::Origin::Rerun(before) = origin
             && runs.len() < RERUNS_MAX
         {
@@ -268,13 +285,23 @@ impl Engine {
                 before.request.origin.clone()
             });
         }
-        for run in runs.into_iter().rev() {
+        runs.reverse();
+        Ok(runs)
+    }
+
+    async fn restore_records(
+        self: &Arc<Engine>,
+        loaded: &mut Loaded,
+    ) -> Result<(), squall_store::Error> {
+        for run in self.runs(&loaded.execution).await? {
             for child in self.store.children(run).await? {
                 let squall_model::Origin::Task(origin) = &child.request.origin else {
                     continue;
                 };
                 if child.state().is_ended() {
                     let result = self.result_value(child.id()).await?;
+                    let told = self.confidence(&child, &result, &mut Vec::new());
+                    let result = told.unwrap_or(result);
                     loaded
                         .children
                         .record(&child, &origin.task, origin.route, &result);

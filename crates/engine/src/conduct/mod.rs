@@ -8,6 +8,7 @@
 //! The live state is a cache: any server can rebuild it from the store's pieces.
 
 mod again;
+mod answers;
 mod children;
 mod hold;
 mod live;

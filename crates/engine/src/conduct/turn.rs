@@ -163,6 +163,8 @@ impl Engine {
             self.announce(&end.execution, &end.result, &mut turn.plan);
             turn.plan.then(After::Ended(Arc::clone(&end.execution)));
         }
+        let told = self.told_in_confidence(loaded, end);
+        let end = told.as_ref().unwrap_or(end);
         let note = Note::Ended(id);
         loaded.children.apply(&note);
         turn.notes.push(note);
@@ -388,6 +390,7 @@ impl Engine {
         }
         let result = self.workflow_result(loaded);
         let result = self.without_secrets(&before, &result);
+        let result = squall_runners::mask_values(&loaded.answers, &result);
         // The output may have turned a success into a failure.
         let progress = align(before.progress.clone(), loaded.conductor.status(), now).revised();
         let execution = Arc::new(Execution {
@@ -452,7 +455,7 @@ impl Engine {
             let own = [loaded.conductor.snapshot().to_value()];
             let notes = loaded.children.notes();
             let all = own.into_iter().chain(notes.iter().map(Note::to_value));
-            let snapshot = self.state_text(&loaded.execution, &all.collect());
+            let snapshot = self.state_text(loaded.is_secret, &all.collect());
             loaded.stored.replace(snapshot.len());
             turn.plan.push(Command::ReplacePieces {
                 execution,
@@ -463,7 +466,7 @@ impl Engine {
         }
         let values = pieces.iter().map(squall_workflow::Piece::to_value);
         let values = values.chain(notes.iter().map(Note::to_value));
-        let text = self.state_text(&loaded.execution, &values.collect());
+        let text = self.state_text(loaded.is_secret, &values.collect());
         loaded.stored.append(text.len());
         turn.plan.push(Command::AppendPieces {
             execution,

@@ -241,10 +241,14 @@ tasks:
         type: object
         properties:
           password: {type: string, secret: true, required: true}
-    next: [{when: <% succeeded() %>, do: use}]
+    next:
+    - when: <% succeeded() %>
+      publish: [{answer: <% result().response.password %>}]
+      do: use
   use:
     action: vault.python
     input: {password: <% task(ask).result.response.password %>}
+output: [{told: <% ctx().answer %>}]
 ",
     ),
     (
