@@ -94,7 +94,7 @@ Examples:
         #[arg(short = 'l', long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
         ttl: Option<u64>,
         /// Keep it encrypted
-        #[arg(short, long)]
+        #[arg(short, long, visible_alias = "secret")]
         encrypt: bool,
         /// Whose item.
         #[command(flatten)]
