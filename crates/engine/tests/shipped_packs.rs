@@ -157,6 +157,28 @@ async fn actions_of_core() {
     );
 }
 
+/// A message often holds what a stranger wrote: the payload of an event.
+#[tokio::test]
+async fn a_message_is_printed_and_never_run() {
+    let world = World::new().await;
+    for message in [
+        "$(echo run) `echo run` $HOME",
+        r#"a "quoted" 'word' \n \"#,
+        "'; echo run; '",
+        "'''",
+        "-n",
+        "%s %d",
+        "two\nlines",
+        "{'a': \"b\"}",
+    ] {
+        for (action, stream) in [("core.echo", "stdout"), ("core.error", "stderr")] {
+            let parameters = dict! { "message" => message }.to_json();
+            let printed = world.run(action, &parameters, stream).await;
+            assert_eq!(printed.as_str(), Some(message), "{action}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn mail_is_composed_and_handed_over() {
     let world = World::new().await;
