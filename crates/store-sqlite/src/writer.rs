@@ -1,6 +1,8 @@
 //! The one thread that writes: group commit.
 
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use squall_store::codec::Encoded;
@@ -18,6 +20,15 @@ const BATCH_MAX: usize = 1024;
 
 /// After how many bytes of records a batch takes no more.
 const BATCH_BYTES_MAX: usize = 16 << 20;
+
+/// From how many transactions in the last batch on the next one waits for company. Each commit
+/// writes the same hot pages anew, so under load few large ones cost less than many small ones;
+/// whoever writes alone never waits.
+const COMPANY_MIN: usize = 4;
+
+/// How often is looked, and how many times at most, whether as many wait as the last batch had.
+const COMPANY_LOOK: Duration = Duration::from_micros(250);
+const COMPANY_LOOKS_MAX: u32 = 4;
 
 /// How many facts the writer keeps from one batch to the next.
 const FACTS_MAX: usize = 50_000;
@@ -63,6 +74,8 @@ pub(crate) struct Writer {
     /// Facts that are known to hold: nobody else writes.
     overlay: Overlay,
     next_position: u64,
+    /// How many transactions the last batch had.
+    last_batch: usize,
 }
 
 /// What came of each transaction of a batch.
@@ -89,6 +102,7 @@ impl Writer {
             feed,
             overlay: Overlay::new(),
             next_position: last.cast_unsigned() + 1,
+            last_batch: 0,
         })
     }
 
@@ -108,7 +122,9 @@ impl Writer {
                 }
                 Job::Commit(first) => {
                     let mut batch = vec![*first];
+                    self.wait_for_company();
                     carried = self.gather(&mut batch);
+                    self.last_batch = batch.len();
                     self.batch(batch);
                 }
             }
@@ -118,6 +134,19 @@ impl Writer {
         let _ = self
             .connection
             .pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()));
+    }
+
+    /// Lets those come back whom the last batch has just answered.
+    fn wait_for_company(&self) {
+        if self.last_batch < COMPANY_MIN {
+            return;
+        }
+        for _ in 0..COMPANY_LOOKS_MAX {
+            if self.jobs.len() + 1 >= self.last_batch {
+                return;
+            }
+            thread::sleep(COMPANY_LOOK);
+        }
     }
 
     /// Takes what waits into the batch; returns a job that does not belong there.
