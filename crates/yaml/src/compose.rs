@@ -527,7 +527,7 @@ impl<'a> Composer<'a> {
         self.add(built)
     }
 
-    fn add(&mut self, built: Built) -> Result<(), Stop> {
+    fn add(&mut self, mut built: Built) -> Result<(), Stop> {
         let is_key = matches!(
             self.frames.last(),
             Some(Frame {
@@ -536,7 +536,7 @@ impl<'a> Composer<'a> {
             })
         );
         if is_key {
-            self.check_key(&built);
+            self.check_key(&mut built);
         } else if built.special != Special::None {
             let text = built.node.as_str().unwrap_or_default().to_owned();
             self.refuse(
@@ -564,7 +564,9 @@ impl<'a> Composer<'a> {
         Ok(())
     }
 
-    fn check_key(&mut self, built: &Built) {
+    /// Refuses collections as keys, and empties them: the place of a finding is told with the text
+    /// of the keys around it, and quoting a key in a key in a key doubles its length each time.
+    fn check_key(&mut self, built: &mut Built) {
         if matches!(
             built.node.kind,
             Kind::Sequence(_) | Kind::Mapping(_) | Kind::Set(_)
@@ -574,6 +576,7 @@ impl<'a> Composer<'a> {
                 format!("a {} can't be a key", built.node.kind_name()),
                 "use text as key; put an expression such as '{{ x }}' in quotes",
             );
+            built.node.kind = Kind::Sequence(Arc::from([]));
         }
     }
 }

@@ -621,3 +621,22 @@ fn random_value(random: &mut Random, depth: usize) -> Value {
         }
     }
 }
+
+/// The place of a finding holds the keys around it; quoted in each other they would fill any memory.
+#[test]
+fn keys_of_keys_of_keys_are_refused_in_little_space() {
+    for nested in [
+        format!("{}a\n: {{[b]: c}}", "? ".repeat(60)),
+        format!("{}a{}: {{[b]: c}}", "{".repeat(60), "}".repeat(60)),
+        format!("? {}x{}\n: [b: {{[c]: d}}]", "[".repeat(60), "]".repeat(60)),
+    ] {
+        let failure = value(&nested).expect_err(&nested);
+        for diagnostic in &failure.diagnostics {
+            assert!(
+                diagnostic.path.len() < 1000,
+                "{nested}: {}",
+                diagnostic.path
+            );
+        }
+    }
+}
