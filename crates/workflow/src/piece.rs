@@ -213,6 +213,8 @@ pub struct StagedPiece {
     pub ready: bool,
     /// The delay in seconds, if this is a retry.
     pub retry: Option<i64>,
+    /// Whether it waits until the items of the same task are over that run now.
+    pub behind: bool,
 }
 
 fn pairs(prev: &[(Str, usize)]) -> Value {
@@ -273,6 +275,7 @@ impl Piece {
                 pairs(&piece.prev),
                 piece.ready,
                 piece.retry,
+                piece.behind,
             ],
             other => other.to_value_of_staged(),
         }
@@ -453,6 +456,7 @@ impl Parts<'_> {
             prev: self.pairs(4)?,
             ready: self.truth(5)?,
             retry: self.0.get(6)?.as_int(),
+            behind: self.0.get(7).and_then(Value::as_bool).unwrap_or(false),
         })
     }
 

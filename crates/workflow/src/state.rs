@@ -48,6 +48,8 @@ pub(crate) struct Staged {
     pub(crate) is_completed: bool,
     pub(crate) run_on_fail: bool,
     pub(crate) retry: Option<i64>,
+    /// Waits until the items of the same task are over that run now.
+    pub(crate) behind: bool,
     pub(crate) items: Option<Items>,
     /// What the join has taken so far; rebuilt when it is missing.
     pub(crate) known: Option<Known>,
@@ -126,6 +128,8 @@ pub(crate) struct State {
     pub(crate) staged: BTreeMap<u64, Staged>,
     pub(crate) next_staged: u64,
     pub(crate) staged_by_task: HashMap<(usize, usize), u64>,
+    /// Those that wait behind the items of the same task.
+    pub(crate) behind: HashMap<(usize, usize), u64>,
     /// Staged tasks that are ready and not completed.
     pub(crate) ready: BTreeSet<u64>,
     /// Of these, the ones that may have something to hand out.
@@ -385,7 +389,11 @@ impl State {
             .find(&piece.task)
             .ok_or("an unknown task")?;
         let key = (node, piece.route);
-        if let Some(old) = self.staged_by_task.get(&key).copied() {
+        let by_task = match piece.behind {
+            true => &mut self.behind,
+            false => &mut self.staged_by_task,
+        };
+        if let Some(old) = by_task.insert(key, piece.staged) {
             self.unstage(old);
         }
         self.contexts.hold(piece.version);
@@ -399,11 +407,11 @@ impl State {
             is_completed: false,
             run_on_fail: false,
             retry: piece.retry,
+            behind: piece.behind,
             items: None,
             known: None,
         };
         self.staged.insert(piece.staged, staged);
-        self.staged_by_task.insert(key, piece.staged);
         self.next_staged = self.next_staged.max(piece.staged + 1);
         self.index_staged(piece.staged);
         Ok(())
@@ -411,7 +419,12 @@ impl State {
 
     fn unstage(&mut self, id: u64) {
         if let Some(staged) = self.staged.remove(&id) {
-            self.staged_by_task.remove(&(staged.node, staged.route));
+            let key = (staged.node, staged.route);
+            for by_task in [&mut self.staged_by_task, &mut self.behind] {
+                if by_task.get(&key) == Some(&id) {
+                    by_task.remove(&key);
+                }
+            }
             self.contexts.end_use(staged.version);
             self.contexts.release(staged.version);
         }
@@ -482,7 +495,8 @@ impl State {
             }
         };
         let staged = self.staged.get(&id);
-        let is_ready = staged.is_some_and(|staged| staged.ready && !staged.is_completed);
+        let is_ready =
+            staged.is_some_and(|staged| staged.ready && !staged.is_completed && !staged.behind);
         let has_work = staged.is_some_and(|staged| {
             staged
                 .items
@@ -678,6 +692,7 @@ fn dump_staged(definition: &Definition, id: u64, staged: &Staged, pieces: &mut V
         prev: staged.prev.clone(),
         ready: staged.ready,
         retry: staged.retry,
+        behind: staged.behind,
     }));
     if let Some(items) = &staged.items {
         pieces.push(Piece::Items {

@@ -105,6 +105,12 @@ impl Status {
         )
     }
 
+    /// Started and not over; a task that waits for its next try is not.
+    #[must_use]
+    pub fn is_under_way(self) -> bool {
+        !matches!(self, Unset | Retrying) && !self.is_completed()
+    }
+
     /// Ended badly.
     #[must_use]
     pub fn is_abended(self) -> bool {

@@ -29,7 +29,9 @@ impl Engine {
     pub(super) fn start_tasks(self: &Arc<Engine>, loaded: &mut Loaded, turn: &mut Turn) {
         let mut started = 0;
         for _ in 0..POLLS_MAX {
-            let requests = self.with_world(loaded, |conductor, world| conductor.next_tasks(world));
+            let mut requests =
+                self.with_world(loaded, |conductor, world| conductor.next_tasks(world));
+            requests.retain(|request| !runs_already(loaded, request));
             if requests.is_empty() {
                 return;
             }
@@ -249,3 +251,11 @@ fn child_context(workflow: &squall_model::ExecutionRequest) -> Value {
     context.insert("parent", parent);
     Value::from(context)
 }
+/// Whether the task is under way: a further branch has arrived at it meanwhile, and it runs again
+/// when it is over. The end of a second action beside the first would be ignored. Further items are
+/// no second run.
+fn runs_already(loaded: &Loaded, request: &TaskRequest) -> bool {
+    let known = loaded.conductor.task(&request.task, request.route);
+    request.items_count.is_none() && known.is_some_and(|task| task.status.is_under_way())
+}
+

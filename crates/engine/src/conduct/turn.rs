@@ -122,8 +122,12 @@ impl Engine {
                     let status = conductor_status(child.state());
                     // A plain task that is about to pause or to be canceled still runs; told so,
                     // the conductor would not take its success any more.
+                    // Nor is news what it knows.
+                    let entry = loaded.conductor.task(&place.task, place.route);
+                    let is_news = entry.is_none_or(|entry| entry.status != status);
                     let is_told = place.item.is_some()
-                        || matches!(status, Status::Running | Status::Paused | Status::Pending);
+                        || is_news
+                            && matches!(status, Status::Running | Status::Paused | Status::Pending);
                     if is_told {
                         self.tell(loaded, &place, status, Value::Null);
                     }

@@ -240,7 +240,8 @@ impl Conductor {
         accepted: Accepted,
         world: World<'_>,
     ) {
-        if accepted.needs_entry {
+        let needs_entry = accepted.needs_entry;
+        if needs_entry {
             self.enter(node, route, world);
         }
         let (index, entry) = self
@@ -253,7 +254,10 @@ impl Conductor {
             match (&staged.items, event) {
                 (None, _) => self.record(Piece::Unstaged { staged: id }),
                 (Some(_), Event::Item { item, status, .. }) => self.record(Piece::Item {
+            // What arrived at a task that was under way is there for its next run.
+            let is_next = !needs_entry && old.is_under_way() && !event.status().is_starting();
                     staged: id,
+                (None, _) if is_next => {}
                     item: *item,
                     status: *status,
                 }),
@@ -368,7 +372,7 @@ impl Conductor {
         );
     }
 
-    /// Stages a task anew, ready to start.
+    /// Stages a task anew, ready to start, before whatever has arrived at it.
     pub(super) fn restage(
         &mut self,
         node: usize,
@@ -380,6 +384,7 @@ impl Conductor {
         self.record(Piece::Staged(StagedPiece {
             staged: self.state.next_staged,
             task: self.name(node).clone(),
+        self.put_behind(node, route);
             route,
             version,
             prev,
@@ -388,6 +393,7 @@ impl Conductor {
         }));
     }
 
+            behind: false,
     /// What `result()` gives.
     fn task_result(&self, node: usize, event: &Event) -> Value {
         let name = self.name(node);
@@ -427,7 +433,7 @@ impl Conductor {
                 return;
             }
             if status != old {
-                commands = self.take_transitions(index, result, world);
+                commands = self.lead_on(index, result, world);
             }
         }
         self.finish(index, commands, world);
@@ -436,6 +442,23 @@ impl Conductor {
     /// Lets the workflow see the task's status, then runs the engine commands that follow.
     pub(super) fn finish(&mut self, index: usize, commands: Vec<(usize, usize)>, world: World<'_>) {
         self.progress(index);
+    /// Takes the transitions of an ended entry, and lets what waited behind it have its turn, unless
+    /// the workflow ends here: then the task itself may be run again first.
+    pub(super) fn lead_on(
+        &mut self,
+        index: usize,
+        result: Value,
+        world: World<'_>,
+    ) -> Vec<(usize, usize)> {
+        let commands = self.take_transitions(index, result, world);
+        let entry = &self.state.entries[&index];
+        let (node, route, status) = (entry.node, entry.route, entry.status);
+        if status == Status::Succeeded || self.has_next(index) != (false, false) {
+            self.call_up(node, route);
+        }
+        commands
+    }
+
         for (node, route) in commands {
             let Some(command) = Command::parse(self.name(node)) else {
                 continue;
@@ -460,10 +483,11 @@ impl Conductor {
         let Some((id, staged)) = self.state.staged(node, route) else {
             return;
         };
-        let is_running = staged
-            .items
-            .as_ref()
-            .is_some_and(|items| items.counts.active() > 0);
+        let Some(items) = &staged.items else {
+            // It arrived while the task was under way.
+            return;
+        };
+        let is_running = items.counts.active() > 0;
         let has_items = self
             .definition
             .tasks

@@ -52,6 +52,8 @@ impl Conductor {
             entry: index,
             held: Some((result, status)),
         });
+        let entry = &self.state.entries[&index];
+        self.put_behind(entry.node, entry.route);
         if !self.is_active() && self.state.ready.is_empty() {
             self.rest_held();
         }
@@ -93,7 +95,7 @@ impl Conductor {
             Decision::Skip => self.settle(index, Status::Succeeded, Value::Null, world),
             Decision::Result(value) => self.settle(index, Status::Succeeded, value, world),
             Decision::Abort => {
-                let commands = self.take_transitions(index, result, world);
+                let commands = self.lead_on(index, result, world);
                 debug_assert!(status.is_abended());
                 self.finish(index, commands, world);
             }
@@ -122,7 +124,7 @@ impl Conductor {
         if let Some((id, _)) = self.state.staged(node, route) {
             self.record(Piece::Unstaged { staged: id });
         }
-        let commands = self.take_transitions(index, result, world);
+        let commands = self.lead_on(index, result, world);
         self.finish(index, commands, world);
     }
 }

@@ -76,6 +76,10 @@ impl Conductor {
     /// [`Conductor::task_event`]; until then it is returned again. While nothing has changed the
     /// answer is the same.
     ///
+    /// As in the reference engine, a task that is under way is among them where a further branch
+    /// has arrived at it. Start it once it is over ([`Status::is_under_way`]), else it runs
+    /// beside itself and one of the two ends is ignored.
+    ///
     /// If a task can't be rendered the workflow fails, the errors say why, and nothing is returned.
     #[must_use]
     pub fn next_tasks(&mut self, world: World<'_>) -> Vec<TaskRequest> {

@@ -89,7 +89,7 @@ impl Conductor {
 
     /// Whether an ended entry leads on: to anything that can still run, and to a join at all.
     /// `continue` leads nowhere.
-    fn has_next(&self, index: usize) -> (bool, bool) {
+    pub(super) fn has_next(&self, index: usize) -> (bool, bool) {
         let entry = &self.state.entries[&index];
         if !entry.status.is_completed() {
             return (false, false);

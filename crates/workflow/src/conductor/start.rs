@@ -83,6 +83,7 @@ impl Conductor {
     }
 
     fn initial_values(
+                behind: false,
         &self,
         inputs: &Dict,
         context: &Dict,

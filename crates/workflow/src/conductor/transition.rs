@@ -11,6 +11,8 @@ use crate::context::{self, Known, VersionId};
 use crate::definition::{Assignment, Definition, Join, Language};
 use crate::graph::Edge;
 use crate::piece::{Piece, StagedPiece};
+use crate::state::Entry;
+use crate::status::Status;
 
 /// What has become of the tasks before a join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,8 +239,14 @@ impl Conductor {
         let inbound_route = self.state.entries[&index].route;
         let ready = self.inbound(edge.to, inbound_route) == Inbound::Satisfied;
         let prev = (edge.back_id.clone(), index);
-        match self.state.staged(edge.to, route) {
-            Some((id, _)) => {
+        let staged = self.state.staged(edge.to, route).map(|(id, _)| id);
+        let waiting = self.state.behind.get(&(edge.to, route)).copied();
+        let is_held = |(_, entry): (usize, &Entry)| entry.held.is_some();
+        let behind = waiting.is_some()
+            || staged.is_some_and(|id| self.belongs_to_a_run(id))
+            || self.state.latest(edge.to, route).is_some_and(is_held);
+        match if behind { waiting } else { staged } {
+            Some(id) => {
                 let version = match joins {
                     Joins::ByChange => self.merge_branch(id, version),
                     Joins::ByBranch => self.lay_over(id, version),
@@ -256,12 +264,66 @@ impl Conductor {
                 let earlier = match joins {
                     Joins::ByChange => self.joined_before_rerun(edge.to, route),
                     Joins::ByBranch => None,
+                    behind,
                 };
                 let version = earlier.map_or(version, |into| self.merge(into, version));
                 self.record(Piece::Staged(StagedPiece {
                     staged: id,
                     task: self.name(edge.to).clone(),
                     route,
+    /// Whether a staged task is part of a run that has begun: its items have, or it is to be tried
+    /// again. Who arrives then must not touch it: it waits behind it for a run of its own.
+    fn belongs_to_a_run(&self, id: u64) -> bool {
+        let staged = &self.state.staged[&id];
+        let latest = self.state.latest(staged.node, staged.route);
+        let is_under_way = latest.is_some_and(|(_, entry)| entry.status.is_under_way());
+        let has_items = staged.items.is_some() && !staged.is_completed;
+        staged.retry.is_some() || has_items && is_under_way
+    }
+
+    /// Lets what has arrived at a task wait behind the run of it that goes on.
+    pub(super) fn put_behind(&mut self, node: usize, route: usize) {
+        let Some((id, staged)) = self.state.staged(node, route) else {
+            return;
+        };
+        let latest = self.state.latest(node, route);
+        let is_fresh = latest.is_none_or(|(_, entry)| entry.status == Status::Unset);
+        let is_own = staged.retry.is_some() || staged.items.is_some() || is_fresh;
+        if is_own || self.state.behind.contains_key(&(node, route)) {
+            return;
+        }
+        self.move_staged(id, true);
+    }
+
+    fn move_staged(&mut self, id: u64, behind: bool) {
+        let staged = &self.state.staged[&id];
+        let run_on_fail = staged.run_on_fail;
+        let next = self.state.next_staged;
+        let piece = StagedPiece {
+            staged: next,
+            task: self.name(staged.node).clone(),
+            route: staged.route,
+            version: staged.version,
+            prev: staged.prev.clone(),
+            ready: staged.ready,
+            retry: None,
+            behind,
+        };
+        self.record(Piece::Staged(piece));
+        if run_on_fail {
+            self.record(Piece::RunOnFail { staged: next });
+        }
+        self.record(Piece::Unstaged { staged: id });
+    }
+
+    /// A run of a task is over: what arrived meanwhile has its turn.
+    pub(super) fn call_up(&mut self, node: usize, route: usize) {
+        let Some(id) = self.state.behind.get(&(node, route)).copied() else {
+            return;
+        };
+        self.move_staged(id, false);
+    }
+
                     version,
                     prev: Arc::new(vec![prev]),
                     ready,

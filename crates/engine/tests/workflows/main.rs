@@ -1,230 +1,17 @@
 //! Workflows in the engine: large ones, nested ones, and ones that are disturbed at every step.
-//!
-//! The steps are the test's: work is polled one piece at a time, in order, and time stands still
-//! until it is moved.
 
 #![allow(clippy::unwrap_used)]
 
-use std::future::Future;
-use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+mod world;
+
 use std::time::Duration;
 
-use squall_engine::{
-    Ask, Change, Engine, EverybodyMay, NoTokens, Parts, Settings, Spawn, Vault, Work, action_body,
-};
-use squall_env::{Env, FakeEnv};
-use squall_expr::Expressions;
-use squall_model::{DocumentKind, Execution, ExecutionId, Status, Timestamp};
-use squall_runners::{Host, Registry};
-use squall_store::{ExecutionFilter, MemoryStore, Page, Store};
+use squall_engine::{Change, action_body};
+use squall_model::{DocumentKind, ExecutionId, Status};
 use squall_value::{Str, Value, dict, json};
 use squall_workflow::Decision;
 
-/// Says that a piece of work can go on.
-struct Flag(AtomicBool);
-
-impl Wake for Flag {
-    fn wake(self: Arc<Flag>) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
-/// Work that waits to be polled, in order.
-#[derive(Default)]
-struct Steps(Mutex<Vec<(Arc<Flag>, Work)>>);
-
-impl std::fmt::Debug for Steps {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Steps")
-    }
-}
-
-impl Spawn for Steps {
-    fn spawn(&self, work: Work) {
-        let flag = Arc::new(Flag(AtomicBool::new(true)));
-        self.0.lock().unwrap().push((flag, work));
-    }
-}
-
-fn poll<F: Future + ?Sized>(flag: &Arc<Flag>, work: Pin<&mut F>) -> Poll<F::Output> {
-    flag.0.store(false, Ordering::SeqCst);
-    work.poll(&mut Context::from_waker(&Waker::from(Arc::clone(flag))))
-}
-
-impl Steps {
-    /// Polls the first piece of work that can go on; `false` when none can.
-    fn step(&self) -> bool {
-        let next = {
-            let mut all = self.0.lock().unwrap();
-            let at = all
-                .iter()
-                .position(|(flag, _)| flag.0.load(Ordering::SeqCst));
-            at.map(|at| all.remove(at))
-        };
-        let Some((flag, mut work)) = next else {
-            return false;
-        };
-        if poll(&flag, work.as_mut()).is_pending() {
-            self.0.lock().unwrap().push((flag, work));
-        }
-        true
-    }
-
-    fn settle(&self) {
-        let steps = (0..2_000_000).take_while(|_| self.step()).count();
-        assert!(steps < 2_000_000, "the work never ends");
-    }
-
-    /// Takes steps until `work` is done.
-    fn drive<F: Future>(&self, work: F) -> F::Output {
-        let mut work = pin!(work);
-        let flag = Arc::new(Flag(AtomicBool::new(true)));
-        loop {
-            if flag.0.load(Ordering::SeqCst)
-                && let Poll::Ready(done) = poll(&flag, work.as_mut())
-            {
-                return done;
-            }
-            let can_go_on = self.step() || flag.0.load(Ordering::SeqCst);
-            assert!(can_go_on, "nothing can go on");
-        }
-    }
-}
-
-struct World {
-    engine: Arc<Engine>,
-    store: Arc<dyn Store>,
-    env: Arc<FakeEnv>,
-    steps: Arc<Steps>,
-    _run_dir: tempfile::TempDir,
-}
-
-impl World {
-    /// A server on a store; the first of its tasks keeps time.
-    fn on(store: Arc<dyn Store>, env: Arc<FakeEnv>) -> World {
-        let steps = Arc::new(Steps::default());
-        let run_dir = tempfile::tempdir().unwrap();
-        let settings = squall_runners::Settings::new("test", run_dir.path());
-        let host = Host::new(settings, Arc::clone(&env) as Arc<dyn Env>).unwrap();
-        let server = steps.drive(store.register_server("test", "boot", Timestamp::MAX));
-        let engine = Engine::new(Parts {
-            store: Arc::clone(&store),
-            vault: Vault::new(&[1; 32], Arc::clone(&env) as Arc<dyn Env>),
-            env: Arc::clone(&env) as Arc<dyn Env>,
-            spawn: Arc::clone(&steps) as Arc<dyn Spawn>,
-            runners: Arc::new(Registry::new(&host)),
-            expressions: Arc::new(Expressions::default()),
-            crypto: None,
-            tokens: Arc::new(NoTokens),
-            rights: Arc::new(EverybodyMay),
-            settings: Settings::default(),
-            lease: server.unwrap().lease,
-        });
-        steps.drive(engine.reload()).unwrap();
-        steps.spawn(Box::pin(Arc::clone(&engine).keep_time()));
-        World {
-            engine,
-            store,
-            env,
-            steps,
-            _run_dir: run_dir,
-        }
-    }
-
-    fn new(workflows: &[(&str, String)]) -> World {
-        let world = World::on(Arc::new(MemoryStore::new()), Arc::new(FakeEnv::new(1)));
-        let put = |key: &str, body: &str, text: Option<Str>| {
-            let body = json::read(body).unwrap();
-            let change = Change::Put {
-                kind: DocumentKind::Action,
-                key: key.into(),
-                pack: key.split('.').next().map(Str::from),
-                body: action_body(body.as_dict().unwrap(), text.as_ref()),
-                expires: None,
-                new: true,
-            };
-            world
-                .steps
-                .drive(world.engine.change(vec![change]))
-                .unwrap();
-        };
-        put(
-            "core.noop",
-            r#"{"name":"noop","runner_type":"noop","parameters":{}}"#,
-            None,
-        );
-        // The runner checks the parameter, so a value that is none fails the execution.
-        put(
-            "core.strict",
-            r#"{"name":"strict","runner_type":"noop","parameters":{"n":{"type":"integer"}}}"#,
-            None,
-        );
-        for (key, text) in workflows {
-            let name = key.split('.').nth(1).unwrap();
-            let body = format!(
-                r#"{{"name":"{name}","runner_type":"orquesta","entry_point":"{name}.yaml",
-                    "parameters":{{"n":{{}}}}}}"#
-            );
-            put(key, &body, Some(Str::from(text.as_str())));
-        }
-        world
-    }
-
-    /// The server is gone, whatever it was about to do; another one starts.
-    fn restarted(self) -> World {
-        let World { store, env, .. } = self;
-        let world = World::on(store, env);
-        world.steps.drive(world.engine.recover()).unwrap();
-        world
-    }
-
-    fn ask(&self, action: &str, parameters: Value) -> ExecutionId {
-        let mut ask = Ask::new(action, "ann");
-        ask.parameters = parameters.as_dict().cloned().unwrap_or_default();
-        self.steps.drive(self.engine.request(ask)).unwrap().id()
-    }
-
-    fn run(&self, action: &str) -> ExecutionId {
-        let id = self.ask(action, Value::empty_dict());
-        self.steps.settle();
-        id
-    }
-
-    fn execution(&self, id: ExecutionId) -> Arc<Execution> {
-        self.steps.drive(self.store.execution(id)).unwrap().unwrap()
-    }
-
-    fn status(&self, id: ExecutionId) -> Status {
-        self.execution(id).state().status()
-    }
-
-    fn children(&self, id: ExecutionId) -> Vec<Arc<Execution>> {
-        self.steps.drive(self.store.children(id)).unwrap()
-    }
-
-    fn result(&self, id: ExecutionId) -> String {
-        let result = self.steps.drive(self.store.result(id)).unwrap();
-        result.map_or_else(String::new, |payload| payload.json.to_string())
-    }
-
-    fn all(&self) -> Vec<Arc<Execution>> {
-        let filter = ExecutionFilter::default();
-        self.steps
-            .drive(self.store.executions(&filter, Page::ALL))
-            .unwrap()
-            .items
-    }
-
-    fn unfinished(&self) -> Vec<String> {
-        let all = self.all().into_iter();
-        all.filter(|execution| !execution.state().is_ended())
-            .map(|execution| format!("{} {:?}", execution.request.action, execution.state()))
-            .collect()
-    }
-}
+use world::World;
 
 fn sequence(count: usize) -> String {
     let mut text = String::from("version: 1.0\ntasks:\n");
@@ -436,6 +223,76 @@ fn a_restart_between_any_two_steps_changes_nothing() {
         if !has_steps {
             break;
         }
+    }
+}
+
+/// Two branches are quick; the third is there while the task after the join still runs.
+fn late_arrival(join: &str, body: &str) -> String {
+    format!(
+        "
+version: 1.0
+vars: [{{seen: none}}]
+tasks:
+  start: {{action: core.noop, next: [{{do: [a, b, late]}}]}}
+  a: {{action: core.noop, next: [{{do: meet}}]}}
+  b: {{action: core.noop, next: [{{do: meet}}]}}
+  late: {{action: core.noop, delay: 2, next: [{{publish: [{{seen: late}}], do: meet}}]}}
+  meet:
+    {join}
+    {body}
+    next: [{{publish: [{{last: <% ctx().seen %>}}], do: end}}]
+  end: {{action: core.noop}}
+output: [{{last: <% ctx().last %>}}]
+"
+    )
+}
+
+#[test]
+fn who_arrives_at_a_task_that_runs_has_a_run_after_it() {
+    let items = "with: {items: <% range(3) %>, concurrency: 2}\n    action: p.slow";
+    for (join, body, runs) in [
+        ("join: 2", "action: p.slow", 1),
+        ("join: 2", items, 3),
+        // A failure that is dealt with changes nothing about it.
+        ("join: 2", "action: p.fails", 1),
+    ] {
+        let slow = "version: 1.0\ntasks:\n  a: {action: core.noop, delay: 5}\n";
+        let fails =
+            "version: 1.0\ntasks:\n  a: {action: core.noop, delay: 5, next: [{do: fail}]}\n";
+        let world = World::new(&[
+            ("p.slow", slow.to_owned()),
+            ("p.fails", fails.to_owned()),
+            ("p.w", late_arrival(join, body)),
+        ]);
+        let id = world.run("p.w");
+        let under_way = |world: &World| {
+            let all = world.children(id).into_iter();
+            let meets = all.filter(|child| child.request.action.pack() == "p");
+            let (ended, open): (Vec<_>, Vec<_>) = meets.partition(|one| one.state().is_ended());
+            (ended.len(), open.len())
+        };
+        let at_once = runs.min(2);
+        assert_eq!(under_way(&world), (0, at_once), "{body}");
+        let mut world = world;
+        for (moment, restarts) in [(3, true), (30, false)] {
+            world.env.advance(Duration::from_secs(moment));
+            world.steps.settle();
+            if moment == 3 {
+                assert_eq!(under_way(&world), (0, at_once), "{body}");
+            }
+            if restarts {
+                world = world.restarted();
+                world.steps.settle();
+            }
+        }
+        for _ in 0..4 {
+            world.env.advance(Duration::from_secs(30));
+            world.steps.settle();
+        }
+        assert_eq!(under_way(&world), (2 * runs, 0), "{body}");
+        assert_eq!(world.unfinished(), [""; 0], "{body}");
+        assert_eq!(world.result(id), r#"{"output":{"last":"late"}}"#, "{body}");
+        assert_eq!(world.status(id), Status::Succeeded, "{body}");
     }
 }
 
