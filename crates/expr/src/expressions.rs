@@ -489,6 +489,18 @@ impl Expressions {
         }
     }
 
+    /// The names that [`Expressions::render_values`] would read for this mapping, so that whoever
+    /// has many variables need not put all of them together. A template that can't be read has none;
+    /// rendering it says what is wrong.
+    #[must_use]
+    pub fn names_in(&self, mapping: &Dict) -> BTreeSet<String> {
+        let texts = mapping
+            .iter()
+            .flat_map(|(key, value)| [key.to_string(), template_text(value)]);
+        let names = texts.filter_map(|text| self.undeclared_variables(&text).ok());
+        names.flatten().collect()
+    }
+
     /// Renders every key and value of a mapping (the rules of `render_values`): containers are
     /// rendered as JSON text and read back, other values become text if a template changed them.
     ///
@@ -509,12 +521,8 @@ impl Expressions {
         };
         let mut out = Dict::with_capacity(mapping.len());
         for (key, value) in mapping.iter() {
-            let is_container = matches!(value, Value::List(_) | Value::Dict(_));
-            let text = if is_container {
-                json::write_styled(value, json::Style::PYTHON)
-            } else {
-                squall_value::python::str(value)
-            };
+            let is_container = is_container(value);
+            let text = template_text(value);
             let key = self.render(key, &context, Undefined::Strict)?;
             let rendered = self.render(&text, &context, Undefined::Strict)?;
             let value = if rendered == text {
@@ -529,6 +537,19 @@ impl Expressions {
             out.insert(key, value);
         }
         Ok(out)
+    }
+}
+
+fn is_container(value: &Value) -> bool {
+    matches!(value, Value::List(_) | Value::Dict(_))
+}
+
+/// A member of a mapping as the text that is rendered.
+fn template_text(value: &Value) -> String {
+    if is_container(value) {
+        json::write_styled(value, json::Style::PYTHON)
+    } else {
+        squall_value::python::str(value)
     }
 }
 

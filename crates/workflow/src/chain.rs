@@ -4,9 +4,12 @@
 //! failure. What is different is how values are rendered: parameters are Jinja templates, the
 //! results of earlier tasks are variables under the tasks' names, and setting a variable replaces it.
 
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
 use indexmap::IndexMap;
 use squall_expr::Context;
-use squall_value::{Dict, Str, Value};
+use squall_value::{Dict, Str, Value, python};
 use squall_yaml::{Diagnostic, Node, Position};
 
 use crate::conductor::World;
@@ -15,8 +18,12 @@ use crate::definition::{Assignment, Definition, Language, Task, Transition};
 use crate::graph::Graph;
 use crate::template::Template;
 
-/// The variable that collects what was published. Templates can't see it.
-pub(crate) const PUBLISHED: &str = "__published";
+/// What was published is kept once more under its name behind this, so that it can be told from
+/// other variables in the end. Templates can't see it.
+pub(crate) const PUBLISHED: &str = "__published.";
+/// The names under which templates see all results, and all variables.
+const RESULTS: &str = "__results";
+const CONTEXT: &str = "__context";
 
 impl Definition {
     /// Reads an action chain from YAML text.
@@ -49,17 +56,21 @@ impl Definition {
             return Err(problems);
         };
         let mut tasks: IndexMap<Str, Task> = IndexMap::with_capacity(entries.len());
+        let mut notify = HashMap::new();
+        let names = entries
+            .iter()
+            .filter_map(|entry| entry.get("name")?.as_str());
+        let names: HashSet<&str> = names.collect();
         for (index, entry) in entries.iter().enumerate() {
-            match read_task(&entry.to_value()) {
-                Ok((name, _)) if tasks.contains_key(&name) => {
-                    let message = format!("there are two tasks `{name}`");
-                    problems.push(problem(
-                        entry.position(),
-                        &format!("chain[{index}]"),
-                        &message,
-                    ));
-                }
+            let body = entry.to_value();
+            match read_task(&body) {
+                // Of two tasks of one name the first is the one that the name means.
+                Ok((name, _)) if tasks.contains_key(&name) => {}
                 Ok((name, task)) => {
+                    check_links(&name, &task, entry, &names, &mut problems);
+                    if let Some(whom) = body.get("notify").filter(|whom| whom.is_truthy()) {
+                        notify.insert(name.clone(), whom.clone());
+                    }
                     tasks.insert(name, task);
                 }
                 Err(message) => {
@@ -71,7 +82,6 @@ impl Definition {
                 }
             }
         }
-        check_links(&tasks, entries, &mut problems);
         let default = match node.get("default").and_then(Node::as_str) {
             Some(name) if tasks.contains_key(name) => Some(Str::from(name)),
             Some(name) if !name.is_empty() => {
@@ -100,16 +110,15 @@ impl Definition {
             source,
             tasks,
             graph,
+            notify,
         })
     }
 
-    /// Whether a task of an action chain wants the run's notifications: all do whose `notify` is
-    /// absent; otherwise the value says where to.
+    /// Whom the end of a task of an action chain is told, if the task says so itself; the others
+    /// tell whom the run tells.
     #[must_use]
     pub fn notify(&self, task: &str) -> Option<&Value> {
-        let chain = self.source.get("chain")?.as_list()?;
-        let is_it = |entry: &&Value| entry.get("name").and_then(Value::as_str) == Some(task);
-        chain.iter().find(is_it)?.get("notify")
+        self.notify.get(task)
     }
 }
 
@@ -132,10 +141,8 @@ fn read_task(entry: &Value) -> Result<(Str, Task), String> {
     let Some(reference) = text("ref") else {
         return Err(format!("task `{name}` needs a `ref`, the action to run"));
     };
-    if Definition::is_command(name) {
-        return Err(format!(
-            "`{name}` is reserved and can't be the name of a task"
-        ));
+    if name == "continue" {
+        return Err("`continue` is reserved and can't be the name of a task".to_owned());
     }
     let input = ["params", "parameters"]
         .into_iter()
@@ -165,17 +172,22 @@ fn read_task(entry: &Value) -> Result<(Str, Task), String> {
     Ok((Str::from(name), task))
 }
 
-fn check_links(tasks: &IndexMap<Str, Task>, entries: &[Node], problems: &mut Vec<Diagnostic>) {
-    for ((name, task), entry) in tasks.iter().zip(entries) {
-        for (transition, key) in task.next.iter().zip(["on-success", "on-failure"]) {
-            for target in &transition.targets {
-                if &**target != "continue" && !tasks.contains_key(target) {
-                    let message = format!(
-                        "`{key}` of task `{name}` names the task `{target}`, which is not there"
-                    );
-                    let position = entry.get(key).unwrap_or(entry).position();
-                    problems.push(problem(position, &format!("{name}.{key}"), &message));
-                }
+/// Do the links of a task lead to tasks?
+fn check_links(
+    name: &str,
+    task: &Task,
+    entry: &Node,
+    names: &HashSet<&str>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    for (transition, key) in task.next.iter().zip(["on-success", "on-failure"]) {
+        for target in transition.targets.iter().map(|target| &**target) {
+            if target != "continue" && !names.contains(target) {
+                let message = format!(
+                    "`{key}` of task `{name}` names the task `{target}`, which is not there"
+                );
+                let position = entry.get(key).unwrap_or(entry).position();
+                problems.push(problem(position, &format!("{name}.{key}"), &message));
             }
         }
     }
@@ -184,7 +196,7 @@ fn check_links(tasks: &IndexMap<Str, Task>, entries: &[Node], problems: &mut Vec
 /// Where a chain without `default` begins: at the first task that no other one leads to, or at the
 /// first of all.
 fn first_unreferenced(tasks: &IndexMap<Str, Task>) -> Option<Str> {
-    let referenced: std::collections::HashSet<&Str> = tasks
+    let referenced: HashSet<&Str> = tasks
         .values()
         .flat_map(|task| &task.next)
         .flat_map(|next| &next.targets)
@@ -196,27 +208,75 @@ fn first_unreferenced(tasks: &IndexMap<Str, Task>) -> Option<Str> {
         .cloned()
 }
 
+/// A member of a mapping that could not be rendered.
+#[derive(Debug)]
+pub(crate) struct Unrendered {
+    key: Str,
+    template: Value,
+    message: String,
+}
+
+impl Unrendered {
+    /// What StackStorm says of it; `what` is the kind of mapping.
+    pub(crate) fn in_task(&self, what: &str, task: &str) -> String {
+        let Unrendered {
+            key,
+            template,
+            message,
+        } = self;
+        let template = python::str(template);
+        format!(
+            "Failed rendering value for {what} \"{key}\" in task \"{task}\" (template \
+             string={template}): {message}"
+        )
+    }
+}
+
+impl fmt::Display for Unrendered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\": {}", self.key, self.message)
+    }
+}
+
 /// Renders a mapping as chains do: strictly, with results and variables by name, and the datastore
-/// as `st2kv.system`, `st2kv.user` and `system`.
+/// as `st2kv.system`, `st2kv.user` and `system`. Only what the templates name is put together, so
+/// that a task costs the same however many there were before it.
 pub(crate) fn render(
     definition: &Definition,
     world: World<'_>,
     values: &Values,
     user: Option<&Str>,
     mapping: &Dict,
-) -> Result<Dict, String> {
-    let mut variables = context::visible(values);
-    let results: Dict = definition
-        .tasks
-        .keys()
-        .filter_map(|name| Some((name.clone(), variables.get(name)?.clone())))
-        .collect();
-    variables.insert("__results", results);
+) -> Result<Dict, Unrendered> {
+    let names = world.expressions.names_in(mapping);
+    let variables = if names.contains(RESULTS) || names.contains(CONTEXT) {
+        let mut all = context::visible(values);
+        let results = definition.tasks.keys();
+        let results = results.filter_map(|name| Some((name.clone(), all.get(name)?.clone())));
+        let results: Dict = results.collect();
+        all.insert(RESULTS, results);
+        all
+    } else {
+        let known = names.iter().filter(|name| !name.starts_with("__"));
+        let known = known.filter_map(|name| {
+            let value = values.get(name.as_str()).map(|(_, value)| value.clone());
+            let value = value.or_else(|| world.host.surrounding(name))?;
+            Some((Str::from(name.as_str()), value))
+        });
+        known.collect()
+    };
     let context = Context::new(&variables)
         .with_datastore(world.host, user)
         .with_system_alias("system");
-    world
-        .expressions
-        .render_values(mapping, &context)
-        .map_err(|error| error.to_string())
+    let mut rendered = Dict::with_capacity(mapping.len());
+    for (key, value) in mapping.iter() {
+        let member: Dict = [(key.clone(), value.clone())].into_iter().collect();
+        let member = world.expressions.render_values(&member, &context);
+        rendered.extend(member.map_err(|error| Unrendered {
+            key: key.clone(),
+            template: value.clone(),
+            message: error.message,
+        })?);
+    }
+    Ok(rendered)
 }

@@ -92,8 +92,8 @@ mod template;
 pub mod testing;
 
 pub use conductor::{
-    ActionRequest, Conductor, Decision, Host, Joins, LogEntry, RerunRequest, TaskEvent,
-    TaskRequest, TaskState, Variables, World,
+    ACTION_FAILED, ActionRequest, Conductor, Decision, Host, Joins, LogEntry, RerunRequest,
+    TaskEvent, TaskRequest, TaskState, Variables, World,
 };
 pub use definition::{Definition, Diagnostic};
 pub use error::{Refusal, RestoreError};

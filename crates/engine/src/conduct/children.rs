@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use squall_model::{Execution, ExecutionId, Timestamp};
+use squall_model::{Execution, ExecutionId, Status, Timestamp};
 use squall_value::{Dict, Str, Value, dict};
 
 /// The place of a child in the workflow.
@@ -24,6 +24,19 @@ pub(super) struct Place {
 pub(super) enum Note {
     Started(ExecutionId, Place),
     Ended(ExecutionId),
+    /// A task of a chain could not be asked for.
+    Refused(Refused),
+}
+
+/// A task of a chain that failed without an execution, because it could not be asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Refused {
+    pub(super) task: Str,
+    /// Its number among the tasks of the chain that have ended.
+    pub(super) place: usize,
+    pub(super) at: Timestamp,
+    /// What stands for its result.
+    pub(super) result: Value,
 }
 
 /// The host's part of a workflow's state.
@@ -36,6 +49,8 @@ pub(super) struct Children {
     records: Option<HashMap<(Str, usize), Value>>,
     /// The finished tasks of an action chain in order, which are its result.
     history: Option<Vec<Value>>,
+    /// Those of them that never had an execution.
+    refused: Vec<Refused>,
 }
 
 /// What the items of a task have returned.
@@ -101,6 +116,7 @@ impl Children {
             Note::Ended(id) => {
                 self.active.remove(id);
             }
+            Note::Refused(refused) => self.refused.push(refused.clone()),
         }
     }
 
@@ -171,11 +187,35 @@ impl Children {
         records.insert((task.clone(), route), record);
     }
 
-    /// The finished tasks of an action chain.
+    /// The finished tasks of an action chain, in their order.
     pub(super) fn history(&self) -> Option<Value> {
-        self.history
-            .as_ref()
-            .map(|tasks| tasks.iter().cloned().collect())
+        let mut ran = self.history.as_ref()?.iter().cloned();
+        let mut tasks = Vec::new();
+        for refused in &self.refused {
+            tasks.extend(ran.by_ref().take(refused.place.saturating_sub(tasks.len())));
+            tasks.push(refused_task(refused));
+        }
+        tasks.extend(ran);
+        Some(Value::from(tasks))
+    }
+
+    /// The note that a task of a chain could not be asked for.
+    pub(super) fn refusal(&self, task: &Str, at: Timestamp, result: Value) -> Note {
+        let place = self.history.as_ref().map_or(0, Vec::len) + self.refused.len();
+        let task = task.clone();
+        Note::Refused(Refused {
+            task,
+            place,
+            at,
+            result,
+        })
+    }
+
+    /// Whether the last task of an action chain ran out of time.
+    pub(super) fn ended_late(&self) -> bool {
+        let last = self.history.as_ref().and_then(|tasks| tasks.last());
+        let state = last.and_then(|task| task.get("state"));
+        state.and_then(Value::as_str) == Some(Status::Timeout.as_str())
     }
 
     /// The record of a task's latest run.
@@ -210,6 +250,7 @@ impl Children {
                 .iter()
                 .map(|(id, place)| Note::Started(*id, place.clone())),
         );
+        notes.extend(self.refused.iter().cloned().map(Note::Refused));
         notes
     }
 }
@@ -227,6 +268,21 @@ fn chain_task(execution: &Execution, task: &Str, result: &Value) -> Value {
         "updated_at" => execution.progress.ended.map(|ended| ended.to_string()),
         "state" => execution.state().status().as_str(),
         "result" => result.clone(),
+    }
+}
+
+fn refused_task(refused: &Refused) -> Value {
+    let at = refused.at.to_string();
+    dict! {
+        "id" => refused.task.clone(),
+        "name" => refused.task.clone(),
+        "execution_id" => Value::Null,
+        "liveaction_id" => Value::Null,
+        "workflow" => Value::Null,
+        "created_at" => at.as_str(),
+        "updated_at" => at.as_str(),
+        "state" => Status::Failed.as_str(),
+        "result" => refused.result.clone(),
     }
 }
 
@@ -249,6 +305,12 @@ impl Note {
                 }
             }
             Note::Ended(id) => drop(body.insert("ended", id.to_string())),
+            Note::Refused(refused) => {
+                body.insert("refused", refused.task.clone());
+                body.insert("place", refused.place);
+                body.insert("at", refused.at.as_microsecond());
+                body.insert("result", refused.result.clone());
+            }
         }
         Value::from(body)
     }
@@ -270,13 +332,24 @@ impl Note {
         if let Some(id) = id("ended") {
             return Some(Note::Ended(id));
         }
-        let deadline = value.get("deadline").and_then(Value::as_int);
+        let time = |name: &str| {
+            let at = value.get(name).and_then(Value::as_int)?;
+            Timestamp::from_microsecond(at).ok()
+        };
+        if let Some(task) = value.get("refused").and_then(Value::as_str) {
+            return Some(Note::Refused(Refused {
+                task: Str::from(task),
+                place: number("place")?,
+                at: time("at")?,
+                result: value.get("result")?.clone(),
+            }));
+        }
         let place = Place {
             task: Str::from(value.get("task")?.as_str()?),
             route: number("route")?,
             item: number("item"),
             items: number("items"),
-            deadline: deadline.and_then(|at| Timestamp::from_microsecond(at).ok()),
+            deadline: time("deadline"),
         };
         Some(Note::Started(id("started")?, place))
     }

@@ -129,7 +129,11 @@ impl Loaded {
     /// The status to which the workflow's own execution is brought. One that was canceled, or whose
     /// time is up, ends after its tasks: they were told to stop, and who told them must not forget.
     pub(super) fn settled_status(&self, now: Timestamp) -> Status {
-        let status = self.conductor.status();
+        let status = match self.conductor.status() {
+            // As StackStorm has it.
+            Status::Failed if self.children.ended_late() => Status::Timeout,
+            status => status,
+        };
         if self.children.active().next().is_none() {
             return status;
         }

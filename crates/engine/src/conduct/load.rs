@@ -139,7 +139,8 @@ impl Engine {
             definition.language == Language::Chain,
         );
         let host = Datastore {
-            datastore: &self.datastore,
+            engine: self,
+            execution,
             children: &children,
         };
         let world = squall_workflow::World {

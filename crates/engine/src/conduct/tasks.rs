@@ -123,21 +123,43 @@ impl Engine {
                 turn.notes.push(note);
                 self.tell(loaded, &place, Status::Running, Value::Null);
             }
-            Err(reason) => {
-                // The task fails without an execution; an item still needs its place in the list.
-                if place.item.is_some() {
-                    let id = fresh_id(&*self.env);
-                    for note in [Note::Started(id, place.clone()), Note::Ended(id)] {
-                        loaded.children.apply(&note);
-                        turn.notes.push(note);
-                    }
-                }
-                self.tell(loaded, &place, Status::Running, Value::Null);
-                let result =
-                    dict! { "errors" => squall_value::list![dict! { "message" => reason }] };
-                self.tell(loaded, &place, Status::Failed, result);
-            }
+            Err(reason) => self.refuse(loaded, &place, &reason, turn),
         }
+    }
+
+    /// A task whose action can't be asked for fails without an execution.
+    fn refuse(
+        self: &Arc<Engine>,
+        loaded: &mut Loaded,
+        place: &Place,
+        reason: &str,
+        turn: &mut Turn,
+    ) {
+        let mut notes = Vec::new();
+        if place.item.is_some() {
+            // An item still needs its place in the list.
+            let id = fresh_id(&*self.env);
+            notes.extend([Note::Started(id, place.clone()), Note::Ended(id)]);
+        }
+        let result = match loaded.conductor.definition().language {
+            Language::Orquesta => {
+                dict! { "errors" => squall_value::list![dict! { "message" => reason }] }
+            }
+            Language::Chain => {
+                let task = &place.task;
+                let error = format!("Failed running task \"{task}\". {reason}");
+                let result = dict! { "error" => error };
+                let now = self.env.now();
+                notes.push(loaded.children.refusal(task, now, result.clone()));
+                result
+            }
+        };
+        for note in notes {
+            loaded.children.apply(&note);
+            turn.notes.push(note);
+        }
+        self.tell(loaded, place, Status::Running, Value::Null);
+        self.tell(loaded, place, Status::Failed, result);
     }
 
     /// Whom the end of a task is told: whom its action names, else whom the workflow was asked to
@@ -145,15 +167,10 @@ impl Engine {
     /// only if the workflow's parameter `notify` names it.
     fn task_notify(&self, loaded: &Loaded, task: &str, action: &Action) -> Value {
         let workflow = &loaded.execution.request;
-        let catalog = self.catalog();
         let definition = loaded.conductor.definition();
         let is_named_in = |parameter: &str| {
-            let given = workflow.parameters.get(parameter);
-            let given = given.filter(|tasks| tasks.is_truthy());
-            let known = catalog.action(workflow.action.as_str());
-            let metadata = known.and_then(|known| known.parameters.merged().get(parameter));
-            let default = metadata.and_then(|metadata| metadata.attributes().get("default"));
-            let tasks = given.or(default).and_then(Value::as_list);
+            let tasks = self.workflow_parameter(loaded, parameter);
+            let tasks = tasks.as_ref().and_then(Value::as_list);
             tasks.is_some_and(|tasks| tasks.iter().any(|name| name.as_str() == Some(task)))
         };
         let inherited = match definition.language {
@@ -167,6 +184,19 @@ impl Engine {
             Value::Null => Value::empty_dict(),
             notify => notify.clone(),
         }
+    }
+
+    /// A parameter of the workflow's runner, as it was given, or else its default.
+    pub(super) fn workflow_parameter(&self, loaded: &Loaded, parameter: &str) -> Option<Value> {
+        let workflow = &loaded.execution.request;
+        let given = workflow.parameters.get(parameter);
+        if let Some(given) = given.filter(|given| !given.is_null()) {
+            return Some(given.clone());
+        }
+        let catalog = self.catalog();
+        let metadata = catalog.action(workflow.action.as_str())?;
+        let metadata = metadata.parameters.merged().get(parameter)?;
+        metadata.attributes().get("default").cloned()
     }
 
     fn ask_for_task(
@@ -233,6 +263,14 @@ impl Engine {
     }
 }
 
+/// Whether the task is under way: a further branch has arrived at it meanwhile, and it runs again
+/// when it is over. The end of a second action beside the first would be ignored. Further items are
+/// no second run.
+fn runs_already(loaded: &Loaded, request: &TaskRequest) -> bool {
+    let known = loaded.conductor.task(&request.task, request.route);
+    request.items_count.is_none() && known.is_some_and(|task| task.status.is_under_way())
+}
+
 /// What a task's execution is told about the workflow above it.
 fn child_context(workflow: &squall_model::ExecutionRequest) -> Value {
     let mut parent = match &workflow.context {
@@ -251,11 +289,3 @@ fn child_context(workflow: &squall_model::ExecutionRequest) -> Value {
     context.insert("parent", parent);
     Value::from(context)
 }
-/// Whether the task is under way: a further branch has arrived at it meanwhile, and it runs again
-/// when it is over. The end of a second action beside the first would be ignored. Further items are
-/// no second run.
-fn runs_already(loaded: &Loaded, request: &TaskRequest) -> bool {
-    let known = loaded.conductor.task(&request.task, request.route);
-    request.items_count.is_none() && known.is_some_and(|task| task.status.is_under_way())
-}
-

@@ -396,7 +396,8 @@ impl Engine {
         let result = self.without_secrets(&before, &result);
         let result = squall_runners::mask_values(&loaded.answers, &result);
         // The output may have turned a success into a failure.
-        let progress = align(before.progress.clone(), loaded.conductor.status(), now).revised();
+        let status = loaded.settled_status(now);
+        let progress = align(before.progress.clone(), status, now).revised();
         let execution = Arc::new(Execution {
             request: Arc::clone(&before.request),
             progress,
@@ -423,6 +424,9 @@ impl Engine {
 
     fn workflow_result(self: &Arc<Engine>, loaded: &mut Loaded) -> Value {
         let output = self.with_world(loaded, |conductor, world| conductor.render_output(world));
+        let displays_published = self
+            .workflow_parameter(loaded, "display_published")
+            .is_none_or(|wanted| wanted.is_truthy());
         let Loaded {
             conductor,
             children,
@@ -431,10 +435,14 @@ impl Engine {
         if let Some(tasks) = children.history() {
             let mut result = squall_value::Dict::new();
             result.insert("tasks", tasks);
-            if !output.is_null() {
-                result.insert("published", output);
+            if displays_published {
+                result.insert("published", output.as_dict().cloned().unwrap_or_default());
             }
-            if let Some(error) = conductor.errors().last() {
+            // That a task has failed is among the tasks.
+            let is_of_chain = |error: &&Value| {
+                error.get("message").and_then(Value::as_str) != Some(squall_workflow::ACTION_FAILED)
+            };
+            if let Some(error) = conductor.errors().iter().rfind(is_of_chain) {
                 result.insert("error", error.get("message").cloned());
             }
             return Value::from(result);

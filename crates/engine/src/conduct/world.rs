@@ -1,8 +1,8 @@
 //! What the conductor asks its host.
 
 use squall_expr::{Host, HostError, KeyScope};
-use squall_model::Timestamp;
-use squall_value::Value;
+use squall_model::{Execution, Timestamp};
+use squall_value::{Value, dict};
 
 use squall_workflow::{Conductor, World};
 
@@ -19,7 +19,8 @@ impl Engine {
         decide: impl FnOnce(&mut Conductor, World<'_>) -> R,
     ) -> R {
         let host = Datastore {
-            datastore: &self.datastore,
+            engine: self,
+            execution: &loaded.execution,
             children: &loaded.children,
         };
         let world = World {
@@ -31,32 +32,46 @@ impl Engine {
     }
 }
 
-/// The datastore, and the records of tasks.
+/// The datastore, the records of tasks, and what surrounds the workflow.
 pub(super) struct Datastore<'a> {
-    pub(super) datastore: &'a crate::Datastore,
+    pub(super) engine: &'a Engine,
+    pub(super) execution: &'a Execution,
     pub(super) children: &'a Children,
 }
 
 impl Host for Datastore<'_> {
     fn key(&self, scope: &KeyScope, name: &str, decrypt: bool) -> Result<Option<Value>, HostError> {
-        self.datastore.key(scope, name, decrypt)
+        self.engine.datastore.key(scope, name, decrypt)
     }
 
     fn decrypt(&self, ciphertext: &str) -> Result<String, HostError> {
-        self.datastore.decrypt(ciphertext)
+        self.engine.datastore.decrypt(ciphertext)
     }
 
     fn now(&self) -> Timestamp {
-        self.datastore.now()
+        self.engine.datastore.now()
     }
 
     fn random(&self) -> u64 {
-        self.datastore.random()
+        self.engine.datastore.random()
     }
 }
 
 impl squall_workflow::Host for Datastore<'_> {
     fn task_record(&self, task: &str, route: usize) -> Option<Value> {
         self.children.task_record(task, route)
+    }
+
+    fn surrounding(&self, name: &str) -> Option<Value> {
+        let request = &self.execution.request;
+        match name {
+            "action_context" => {
+                let mut parent = request.context.as_dict().cloned().unwrap_or_default();
+                parent.insert("execution_id", request.id.to_string());
+                Some(dict! { "parent" => parent })
+            }
+            "config_context" => Some(self.engine.catalog().config(request.action.pack())),
+            _ => None,
+        }
     }
 }

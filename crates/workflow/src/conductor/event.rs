@@ -12,6 +12,9 @@ use crate::piece::{EntryPiece, Piece, StagedPiece};
 use crate::state::{Items, Retry};
 use crate::status::Status;
 
+/// The message in the list of errors that says that an action has failed.
+pub const ACTION_FAILED: &str = "Execution failed. See result for details.";
+
 /// The action of a task, or of one of its items, has changed its status.
 #[derive(Clone, Debug)]
 pub struct TaskEvent {
@@ -191,7 +194,7 @@ impl Conductor {
         }
         let status = event.status();
         let known = latest.map_or(Status::Unset, |entry| entry.status);
-        let is_command_task = crate::Definition::is_command(&task);
+        let is_command_task = self.definition.is_command(&task);
         let begins_again = known.is_completed()
             && status.is_starting()
             && matches!(event, Event::Action { .. } | Event::Item { .. });
@@ -251,13 +254,13 @@ impl Conductor {
         let old = entry.status;
         let staged = self.state.staged(node, route);
         if let Some((id, staged)) = staged {
-            match (&staged.items, event) {
-                (None, _) => self.record(Piece::Unstaged { staged: id }),
-                (Some(_), Event::Item { item, status, .. }) => self.record(Piece::Item {
             // What arrived at a task that was under way is there for its next run.
             let is_next = !needs_entry && old.is_under_way() && !event.status().is_starting();
-                    staged: id,
+            match (&staged.items, event) {
                 (None, _) if is_next => {}
+                (None, _) => self.record(Piece::Unstaged { staged: id }),
+                (Some(_), Event::Item { item, status, .. }) => self.record(Piece::Item {
+                    staged: id,
                     item: *item,
                     status: *status,
                 }),
@@ -275,7 +278,7 @@ impl Conductor {
             }
         }
         if event.status() == Status::Failed {
-            let mut entry = LogEntry::error("Execution failed. See result for details.");
+            let mut entry = LogEntry::error(ACTION_FAILED);
             entry.task = Some(self.name(node).clone());
             entry.result = event.result();
             self.add_error(&entry);
@@ -381,19 +384,19 @@ impl Conductor {
         prev: std::sync::Arc<Vec<(Str, usize)>>,
         retry: Option<i64>,
     ) {
+        self.put_behind(node, route);
         self.record(Piece::Staged(StagedPiece {
             staged: self.state.next_staged,
             task: self.name(node).clone(),
-        self.put_behind(node, route);
             route,
             version,
             prev,
             ready: true,
             retry,
+            behind: false,
         }));
     }
 
-            behind: false,
     /// What `result()` gives.
     fn task_result(&self, node: usize, event: &Event) -> Value {
         let name = self.name(node);
@@ -439,9 +442,6 @@ impl Conductor {
         self.finish(index, commands, world);
     }
 
-    /// Lets the workflow see the task's status, then runs the engine commands that follow.
-    pub(super) fn finish(&mut self, index: usize, commands: Vec<(usize, usize)>, world: World<'_>) {
-        self.progress(index);
     /// Takes the transitions of an ended entry, and lets what waited behind it have its turn, unless
     /// the workflow ends here: then the task itself may be run again first.
     pub(super) fn lead_on(
@@ -459,6 +459,9 @@ impl Conductor {
         commands
     }
 
+    /// Lets the workflow see the task's status, then runs the engine commands that follow.
+    pub(super) fn finish(&mut self, index: usize, commands: Vec<(usize, usize)>, world: World<'_>) {
+        self.progress(index);
         for (node, route) in commands {
             let Some(command) = Command::parse(self.name(node)) else {
                 continue;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use squall_expr::Expressions;
 use squall_value::{Dict, Str, Value};
 
-pub use event::TaskEvent;
+pub use event::{ACTION_FAILED, TaskEvent};
 pub use hold::Decision;
 pub use poll::{ActionRequest, TaskRequest, Variables};
 pub use rerun::RerunRequest;
@@ -32,6 +32,13 @@ pub trait Host: squall_expr::Host {
     /// The record that the `task()` function gives for a task's latest run on a route: execution id,
     /// result, times. `None` if the host has none; the conductor then gives what it knows.
     fn task_record(&self, task: &str, route: usize) -> Option<Value>;
+
+    /// What templates of an action chain see beside its variables: `action_context`, which is who
+    /// asked for the run and from where, and `config_context`, the pack's configuration.
+    fn surrounding(&self, name: &str) -> Option<Value> {
+        let _ = name;
+        None
+    }
 }
 
 /// What a call may look at besides the run's own state.

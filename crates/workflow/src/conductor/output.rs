@@ -22,11 +22,10 @@ impl Conductor {
             return self.state.output.clone();
         }
         if self.definition.language == Language::Chain {
-            let values = self.final_values();
-            if let Some((_, published)) = values.get(chain::PUBLISHED) {
-                self.record(Piece::Output {
-                    output: published.clone(),
-                });
+            let published = published(&self.final_values());
+            if !published.is_empty() {
+                let output = Value::from(published);
+                self.record(Piece::Output { output });
             }
             return self.state.output.clone();
         }
@@ -80,4 +79,16 @@ impl Conductor {
         }
         values
     }
+}
+
+/// What the tasks of a chain have published, in the order in which the names first were.
+fn published(values: &Values) -> Dict {
+    let named = values.iter().filter_map(|(name, (place, value))| {
+        let name = name.strip_prefix(chain::PUBLISHED)?;
+        Some((*place, name, value))
+    });
+    let mut all: Vec<_> = named.collect();
+    all.sort_by_key(|(place, ..)| *place);
+    let all = all.into_iter();
+    all.map(|(_, name, value)| (name, value.clone())).collect()
 }

@@ -193,8 +193,9 @@ impl Conductor {
                     self.user(),
                     &input,
                 );
-                let rendered = rendered.map_err(|error| {
-                    format!("Failed to run task \"{name}\". Parameter rendering failed. {error}")
+                let rendered = rendered.map_err(|reason| {
+                    let reason = reason.in_task("action parameter", name);
+                    format!("Failed to run task \"{name}\". Parameter rendering failed. {reason}")
                 })?;
                 Value::from(rendered)
             }

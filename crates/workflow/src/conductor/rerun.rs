@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use squall_value::{Str, Value};
 
 use super::Conductor;
-use crate::definition::Definition;
 use crate::error::Refusal;
 use crate::piece::{EntryPiece, Piece};
 use crate::status::Status;
@@ -91,7 +90,7 @@ impl Conductor {
                 let is_latest = self.state.latest.get(&(entry.node, entry.route)) == Some(index);
                 is_latest
                     && entry.status.is_abended()
-                    && Definition::is_command(self.name(entry.node))
+                    && self.definition.is_command(self.name(entry.node))
             })
             .collect()
     }
@@ -148,7 +147,7 @@ impl Conductor {
                 let is_latest = self.state.latest.get(&(entry.node, entry.route)) == Some(index);
                 is_latest
                     && entry.status.is_abended()
-                    && !Definition::is_command(self.name(entry.node))
+                    && !self.definition.is_command(self.name(entry.node))
             })
             .collect()
     }

@@ -131,7 +131,7 @@ impl Conductor {
                     context::assign(&mut initial, &name, value);
                 }
             }
-            Err(message) => errors.push(message),
+            Err(reason) => errors.push(format!("Failed initializing ``vars`` in chain. {reason}")),
         }
         initial
     }

@@ -636,7 +636,7 @@ chain:
             a succeeded {} -> running [a@0 succeeded]
             next -> failed []
             errors -> failed []
-                {"type":"error","message":"Failed to run task \"b\". Parameter rendering failed. UndefinedError: 'missing' is undefined","task_id":"b","route":0}
+                {"type":"error","message":"Failed to run task \"b\". Parameter rendering failed. Failed rendering value for action parameter \"x\" in task \"b\" (template string={{ missing.y }}): 'missing' is undefined","task_id":"b","route":0}
         "#]],
     );
 }

@@ -8,7 +8,7 @@ use squall_value::{Dict, Str, Value};
 use super::{Conductor, Joins, LogEntry, World};
 use crate::chain;
 use crate::context::{self, Known, VersionId};
-use crate::definition::{Assignment, Definition, Join, Language};
+use crate::definition::{Assignment, Join, Language};
 use crate::graph::Edge;
 use crate::piece::{Piece, StagedPiece};
 use crate::state::Entry;
@@ -79,7 +79,7 @@ impl Conductor {
             let from = (index, version);
             let id = self.arrive(from, edge, target_route, world.joins);
             let name = &**definition.graph.name(edge.to);
-            if Definition::is_command(name) {
+            if definition.is_command(name) {
                 commands.push((edge.to, target_route));
                 has_fail |= name == "fail";
             } else if self.state.staged[&id].ready {
@@ -169,23 +169,13 @@ impl Conductor {
             .map(|variable| (variable.name.clone(), variable.value.source().clone()))
             .collect();
         let rendered = chain::render(&self.definition, world, &values, self.user(), &mapping);
-        let rendered = rendered.map_err(|error| {
-            vec![format!(
-                "Failed rendering a publish parameter in task \"{name}\": {error}"
-            )]
-        })?;
+        let rendered =
+            rendered.map_err(|reason| vec![reason.in_task("publish parameter", name)])?;
         let mut set = Dict::new();
         set.insert(name.clone(), result.clone());
-        if !rendered.is_empty() {
-            let published = values.get(chain::PUBLISHED).map(|(_, value)| value.clone());
-            let mut published = published
-                .and_then(|value| value.as_dict().cloned())
-                .unwrap_or_default();
-            for (name, value) in rendered {
-                published.insert(name.clone(), value.clone());
-                set.insert(name, value);
-            }
-            set.insert(chain::PUBLISHED, published);
+        for (name, value) in rendered {
+            set.insert(format!("{}{name}", chain::PUBLISHED), value.clone());
+            set.insert(name, value);
         }
         Ok(set)
     }
@@ -264,13 +254,23 @@ impl Conductor {
                 let earlier = match joins {
                     Joins::ByChange => self.joined_before_rerun(edge.to, route),
                     Joins::ByBranch => None,
-                    behind,
                 };
                 let version = earlier.map_or(version, |into| self.merge(into, version));
                 self.record(Piece::Staged(StagedPiece {
                     staged: id,
                     task: self.name(edge.to).clone(),
                     route,
+                    version,
+                    prev: Arc::new(vec![prev]),
+                    ready,
+                    retry: None,
+                    behind,
+                }));
+                id
+            }
+        }
+    }
+
     /// Whether a staged task is part of a run that has begun: its items have, or it is to be tried
     /// again. Who arrives then must not touch it: it waits behind it for a run of its own.
     fn belongs_to_a_run(&self, id: u64) -> bool {
@@ -322,16 +322,6 @@ impl Conductor {
             return;
         };
         self.move_staged(id, false);
-    }
-
-                    version,
-                    prev: Arc::new(vec![prev]),
-                    ready,
-                    retry: None,
-                }));
-                id
-            }
-        }
     }
 
     /// The variables that a join had before a rerun. The branches that do not run again have left

@@ -6,6 +6,8 @@
 pub mod inline;
 mod read;
 
+use std::collections::HashMap;
+
 use indexmap::IndexMap;
 use squall_value::{Str, Value};
 
@@ -36,6 +38,8 @@ pub struct Definition {
     pub timeout: Option<Template>,
     /// How the tasks are connected.
     pub graph: Graph,
+    /// Whom tasks of a chain tell of their end, where they say so themselves.
+    pub(crate) notify: HashMap<Str, Value>,
 }
 
 /// The languages that the conductor runs.
@@ -140,10 +144,12 @@ impl Definition {
         document.get("chain").is_some() && document.get("tasks").is_none()
     }
 
-    /// Whether `name` is an engine command rather than a task.
+    /// Whether `name` is an engine command rather than a task. In a chain, which has no commands
+    /// but the one that ends it, tasks may be called like the others.
     #[must_use]
-    pub fn is_command(name: &str) -> bool {
-        COMMANDS.contains(&name)
+    pub fn is_command(&self, name: &str) -> bool {
+        let is_task = self.language == Language::Chain && self.tasks.contains_key(name);
+        COMMANDS.contains(&name) && !is_task
     }
 }
 

@@ -1,5 +1,6 @@
 //! From data to a [`Definition`].
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use indexmap::IndexMap;
@@ -145,6 +146,7 @@ impl Reader {
         let timeout = template(source.get("timeout"));
         let graph = Graph::new(&named);
         Some(Definition {
+            notify: HashMap::new(),
             language: Language::Orquesta,
             source,
             input,
