@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod chains;
+mod disturbed;
 mod world;
 
 use std::time::Duration;
