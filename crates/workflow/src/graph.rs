@@ -8,6 +8,10 @@ use squall_value::{Dict, Str, Value};
 use crate::definition::{Definition, Join, Retry, Task};
 use crate::template::Template;
 
+/// Why a workflow can't begin of which each task follows from another one.
+pub(crate) const NO_START: &str = "Unable to identify any tasks to start the workflow. If the \
+    workflow has a loop, please add a task that serves as an entry point (or lead) into the loop.";
+
 /// How often a task may be visited while splits are collected for display. The visits of the
 /// reference engine can double with every join; past this bound the display is no longer refined.
 const SPLIT_VISITS_MAX: usize = 20_000;

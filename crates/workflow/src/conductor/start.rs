@@ -10,6 +10,7 @@ use super::{Conductor, LogEntry, World};
 use crate::chain;
 use crate::context::{self, Values};
 use crate::definition::{Definition, Language};
+use crate::graph::NO_START;
 use crate::piece::{Piece, StagedPiece};
 use crate::state::State;
 
@@ -37,6 +38,10 @@ impl Conductor {
         let mut errors = Vec::new();
         let values = conductor.initial_values(inputs, context, world, &mut errors);
         let timeout = conductor.run_timeout(&values, world, &mut errors);
+        if conductor.definition.graph.roots().is_empty() {
+            // It would run for ever without doing anything, as in the reference engine.
+            errors.push(NO_START.to_owned());
+        }
         conductor.record(Piece::Begun {
             inputs: Value::from(inputs.clone()),
             context: Value::from(context.clone()),
@@ -78,12 +83,12 @@ impl Conductor {
                 prev: Arc::default(),
                 ready: true,
                 retry: None,
+                behind: false,
             }));
         }
     }
 
     fn initial_values(
-                behind: false,
         &self,
         inputs: &Dict,
         context: &Dict,

@@ -9,6 +9,7 @@ use super::links::Links;
 use super::path::Path;
 use super::suggest::nearest;
 use super::{Category, Finding, Report, TASK_SCHEMA, TASKS_SCHEMA};
+use crate::graph::NO_START;
 
 /// How many steps the search for unreachable joins may take. The reference engine's search can
 /// double with every join; this one doesn't repeat itself, but may still meet many combinations.
@@ -23,10 +24,8 @@ pub(crate) fn inspect(document: &Document, links: &Links<'_>, report: &mut Repor
         report.add_at_key(finding, &tasks.key(name.clone()));
     }
     if !document.tasks.is_empty() && links.starts().is_empty() {
-        let message = "Unable to identify any tasks to start the workflow. If the workflow has a loop, \
-                       please add a task that serves as an entry point (or lead) into the loop.";
         report.add_at_key(
-            Finding::new(Category::Semantics, message, TASKS_SCHEMA),
+            Finding::new(Category::Semantics, NO_START, TASKS_SCHEMA),
             &tasks,
         );
     }
