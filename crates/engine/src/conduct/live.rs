@@ -44,7 +44,7 @@ pub(super) struct Loaded {
     pub(super) publisher: Option<squall_value::Str>,
     /// Whether its state holds secrets, so that it is kept sealed.
     pub(super) is_secret: bool,
-    /// Secrets in answers to its questions.
+    /// Secrets in answers to its questions, and in the configuration that it may name.
     pub(super) answers: Vec<squall_value::Str>,
     /// Whether it has ended.
     pub(super) ended: bool,

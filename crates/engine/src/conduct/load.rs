@@ -68,6 +68,7 @@ impl Engine {
             self.restore(&execution, definition, &pieces)
                 .map_err(&broken)?
         };
+        self.learn_config(&mut loaded);
         loaded.ancestors = self.ancestors(&execution).await?;
         loaded.publisher = crate::rights::publisher(&action.document.body);
         self.reconcile(live, &mut loaded).await?;
@@ -174,6 +175,22 @@ impl Engine {
             context.insert("parent", parent.clone());
         }
         context
+    }
+
+    /// A chain may name its pack's configuration: then it knows the secrets in it.
+    fn learn_config(&self, loaded: &mut Loaded) {
+        let definition = loaded.conductor.definition();
+        let is_chain = definition.language == Language::Chain;
+        if !is_chain || !definition.source.to_json().contains("config_context") {
+            return;
+        }
+        let request = &loaded.execution.request;
+        let (pack, catalog) = (request.action.pack(), self.catalog());
+        let config = self.pack_config(&catalog, pack, &request.user, &mut loaded.answers);
+        if let Err(error) = config {
+            tracing::debug!(%pack, %error, "the configuration of a chain's pack cannot be used");
+        }
+        loaded.is_secret |= !loaded.answers.is_empty();
     }
 
     /// The state of a workflow as it is kept. That of one that knows secrets is sealed: its

@@ -70,7 +70,13 @@ impl squall_workflow::Host for Datastore<'_> {
                 parent.insert("execution_id", request.id.to_string());
                 Some(dict! { "parent" => parent })
             }
-            "config_context" => Some(self.engine.catalog().config(request.action.pack())),
+            "config_context" => {
+                let (pack, catalog) = (request.action.pack(), self.engine.catalog());
+                // Its secrets are known since the workflow was loaded.
+                let mut secrets = Vec::new();
+                let config = self.engine.pack_config(&catalog, pack, &request.user, &mut secrets);
+                config.ok()
+            }
             _ => None,
         }
     }

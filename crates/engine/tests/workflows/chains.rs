@@ -6,24 +6,37 @@ use squall_value::{Value, dict, json};
 
 use crate::world::World;
 
+/// A server with a chain, in a pack whose configuration has a secret.
+fn world(chain: &str) -> World {
+    let world = World::new(&[("p.c", chain.to_owned())]);
+    let put = |kind, body: &str| Change::Put {
+        kind,
+        key: "p".into(),
+        pack: Some("p".into()),
+        body: json::read(body).unwrap(),
+        expires: None,
+        new: true,
+    };
+    let changes = vec![
+        put(
+            DocumentKind::ConfigSchema,
+            r#"{"pack":"p","attributes":{"place":{"type":"string"},"word":{"type":"string","secret":true}}}"#,
+        ),
+        put(
+            DocumentKind::Config,
+            r#"{"pack":"p","values":{"place":"here","word":"abracadabra"}}"#,
+        ),
+    ];
+    world.steps.drive(world.engine.change(changes)).unwrap();
+    world
+}
+
 /// The status and the result of a chain, its times and ids left out; the same with the server
 /// restarted at any step.
 fn run(chain: &str, parameters: &Value) -> (Status, Value) {
     let mut undisturbed = None;
     for disturbed_at in 0.. {
-        let world = World::new(&[("p.c", chain.to_owned())]);
-        let config = Change::Put {
-            kind: DocumentKind::Config,
-            key: "p".into(),
-            pack: Some("p".into()),
-            body: json::read(r#"{"pack":"p","values":{"place":"here"}}"#).unwrap(),
-            expires: None,
-            new: true,
-        };
-        world
-            .steps
-            .drive(world.engine.change(vec![config]))
-            .unwrap();
+        let world = world(chain);
         let id = world.ask("p.c", parameters.clone());
         let has_steps = (0..disturbed_at).all(|_| world.steps.step());
         let world = match undisturbed {
@@ -163,4 +176,20 @@ fn a_chain_that_fails_says_why() {
         let told = result.get("error").and_then(Value::as_str);
         assert_eq!((ended, told), (status, error), "{chain}");
     }
+}
+
+#[test]
+fn what_a_chain_learns_from_its_configuration_is_kept_secret() {
+    let chain = "
+chain: [{name: a, ref: core.noop, publish: {said: 'say {{ config_context.word }}'}}]
+vars: {word: '{{ config_context.word }}'}
+";
+    let world = world(chain);
+    let id = world.run("p.c");
+    assert_eq!(world.status(id), Status::Succeeded, "{}", world.result(id));
+    let pieces = world.steps.drive(world.store.pieces(id)).unwrap();
+    let kept = pieces.iter().any(|(_, piece)| piece.contains("abracadabra"));
+    assert!(!kept, "{pieces:?}");
+    let result = world.result(id);
+    assert!(result.contains("say **") && !result.contains("abracadabra"), "{result}");
 }
