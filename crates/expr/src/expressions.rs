@@ -369,43 +369,45 @@ impl Expressions {
     #[must_use]
     pub fn validate(&self, statement: &Value) -> Vec<Invalid> {
         let mut found = Vec::new();
-        self.validate_into(statement, &mut found, 0);
+        statement::each_text(statement, &mut |text| {
+            let yaql = statement::scan_as(text, Language::Yaql);
+            let jinja = statement::scan_as(text, Language::Jinja);
+            match (yaql, jinja) {
+                (Some(_), Some(_)) => found.push(Invalid {
+                    language: None,
+                    expression: text.to_string(),
+                    message: "Expression with multiple types is not supported.".into(),
+                }),
+                (Some(text), None) | (None, Some(text)) => found.extend(self.validate_text(&text)),
+                (None, None) => {}
+            }
+        });
         found
     }
 
-    fn validate_into(&self, statement: &Value, found: &mut Vec<Invalid>, depth: usize) {
-        if depth > statement::DEPTH_MAX {
-            return;
-        }
-        match statement {
-            Value::String(text) if statement::may_have_expressions(text) => {
-                let yaql = statement::scan_as(text, Language::Yaql);
-                let jinja = statement::scan_as(text, Language::Jinja);
-                match (yaql, jinja) {
-                    (Some(_), Some(_)) => found.push(Invalid {
-                        language: None,
-                        expression: text.to_string(),
-                        message: "Expression with multiple types is not supported.".into(),
-                    }),
-                    (Some(text), None) | (None, Some(text)) => {
-                        found.extend(self.validate_text(&text));
-                    }
-                    (None, None) => {}
-                }
+    /// The functions that a statement calls in YAQL and that are not there, each with the expression
+    /// that it stands in. Evaluating that expression fails.
+    #[must_use]
+    pub fn unknown_functions(&self, statement: &Value) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        statement::each_text(statement, &mut |text| {
+            let text = statement::scan_as(text, Language::Yaql);
+            for expression in text.iter().flat_map(|text| &text.expressions) {
+                let Ok(read) = yaql::engine().parse(&expression.inner) else {
+                    continue;
+                };
+                let calls = read.calls().into_iter();
+                let unknown = calls.filter(|name| !yaql::library().has(name));
+                found.extend(unknown.map(|name| (name.to_owned(), expression.text.to_string())));
             }
-            Value::List(items) => {
-                for item in items.iter() {
-                    self.validate_into(item, found, depth + 1);
-                }
-            }
-            Value::Dict(dict) => {
-                for (key, item) in dict.iter() {
-                    self.validate_into(&Value::String(key.clone()), found, depth + 1);
-                    self.validate_into(item, found, depth + 1);
-                }
-            }
-            _ => {}
-        }
+        });
+        found
+    }
+
+    /// The names that YAQL's functions and methods have here.
+    #[must_use]
+    pub fn function_names(&self) -> Vec<Str> {
+        yaql::library().names()
     }
 
     /// The syntax errors of a text in one language.

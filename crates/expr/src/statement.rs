@@ -111,6 +111,27 @@ fn node(statement: &Value, scan: Scan<'_>, depth: usize) -> Node {
     }
 }
 
+/// Shows each text of a statement that may hold expressions, keys of dictionaries among them.
+pub(crate) fn each_text(statement: &Value, look: &mut dyn FnMut(&Str)) {
+    fn below(statement: &Value, look: &mut dyn FnMut(&Str), depth: usize) {
+        if depth > DEPTH_MAX {
+            return;
+        }
+        match statement {
+            Value::String(text) if may_have_expressions(text) => look(text),
+            Value::List(items) => items.iter().for_each(|item| below(item, look, depth + 1)),
+            Value::Dict(dict) => {
+                for (key, item) in dict.iter() {
+                    below(&Value::String(key.clone()), look, depth + 1);
+                    below(item, look, depth + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+    below(statement, look, 0);
+}
+
 /// A quick look before scanning.
 pub(crate) fn may_have_expressions(text: &str) -> bool {
     let pairs = text.as_bytes().windows(2);

@@ -25,6 +25,11 @@ static LIBRARY: LazyLock<Arc<Library>> = LazyLock::new(|| {
     Arc::new(library)
 });
 
+/// The functions that expressions may call.
+pub(crate) fn library() -> &'static Library {
+    &LIBRARY
+}
+
 fn signature(function: &jinja::CatalogueFunction) -> String {
     let mut params: Vec<String> = function
         .params

@@ -136,6 +136,26 @@ impl Operator {
 }
 
 impl Expr {
+    /// Adds the names of the functions and methods that are called by name.
+    pub(crate) fn add_calls<'e>(&'e self, calls: &mut Vec<&'e str>) {
+        match self {
+            Expr::Call(call) => {
+                if call.form == Form::Function {
+                    calls.push(&call.name);
+                }
+                for argument in call.args.iter().flatten() {
+                    argument.add_calls(calls);
+                }
+            }
+            Expr::Wrap(inner) => inner.add_calls(calls),
+            Expr::Rule(key, value) => {
+                key.add_calls(calls);
+                value.add_calls(calls);
+            }
+            Expr::Literal(_) | Expr::Keyword(_) | Expr::Variable(_) => {}
+        }
+    }
+
     /// Whether the node may be the right side of a dot as a method call.
     pub(crate) fn uses_receiver(&self) -> bool {
         matches!(self, Expr::Call(call) if call.form == Form::Function)

@@ -91,6 +91,18 @@ impl Expression {
         &self.text
     }
 
+    /// The functions and methods that the expression calls by name, in order. None if it defines
+    /// functions of its own, as what it calls may then be one of them.
+    #[must_use]
+    pub fn calls(&self) -> Vec<&str> {
+        let mut calls = Vec::new();
+        self.root.add_calls(&mut calls);
+        if calls.contains(&"def") {
+            calls.clear();
+        }
+        calls
+    }
+
     /// Evaluates, with all kinds of values in the result: sets, dates, tuples inside sets. Lazy ones
     /// are pulled unless the options turn output conversion off.
     ///

@@ -74,7 +74,9 @@ impl squall_workflow::Host for Datastore<'_> {
                 let (pack, catalog) = (request.action.pack(), self.engine.catalog());
                 // Its secrets are known since the workflow was loaded.
                 let mut secrets = Vec::new();
-                let config = self.engine.pack_config(&catalog, pack, &request.user, &mut secrets);
+                let config = self
+                    .engine
+                    .pack_config(&catalog, pack, &request.user, &mut secrets);
                 config.ok()
             }
             _ => None,

@@ -188,8 +188,13 @@ vars: {word: '{{ config_context.word }}'}
     let id = world.run("p.c");
     assert_eq!(world.status(id), Status::Succeeded, "{}", world.result(id));
     let pieces = world.steps.drive(world.store.pieces(id)).unwrap();
-    let kept = pieces.iter().any(|(_, piece)| piece.contains("abracadabra"));
+    let kept = pieces
+        .iter()
+        .any(|(_, piece)| piece.contains("abracadabra"));
     assert!(!kept, "{pieces:?}");
     let result = world.result(id);
-    assert!(result.contains("say **") && !result.contains("abracadabra"), "{result}");
+    assert!(
+        result.contains("say **") && !result.contains("abracadabra"),
+        "{result}"
+    );
 }

@@ -5,6 +5,7 @@ use squall_value::Value;
 
 use super::document::Document;
 use super::path::Path;
+use super::suggest::nearest;
 use super::{Category, Finding, Report, TASK_SCHEMA};
 
 pub(crate) fn inspect(document: &Document, expressions: &Expressions, report: &mut Report<'_>) {
@@ -17,6 +18,13 @@ pub(crate) fn inspect(document: &Document, expressions: &Expressions, report: &m
                 finding = finding.with_suggestion("write the whole text in one language");
             }
             report.add(finding, path);
+        }
+        for (name, expression) in expressions.unknown_functions(value) {
+            let names = expressions.function_names();
+            let near = nearest(&name, names.iter().map(|name| &**name));
+            let help = near.map(|near| format!("did you mean `{near}`?"));
+            let message = format!("there is no function `{name}`, in `{expression}`");
+            report.warn(path, message, help.as_deref());
         }
     };
     let root = Path::root();

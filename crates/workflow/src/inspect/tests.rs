@@ -89,6 +89,18 @@ fn what_the_reference_engine_overlooks_is_a_warning() {
 }
 
 #[test]
+fn functions_that_are_not_there_are_a_warning() {
+    check(
+        "version: 1.0\nvars: [{a: [1]}]\ntasks:\n  a:\n    action: core.noop\n    next:\n      - when: <% succeded() and ctx().a.selct($ + 1).len() > 0 %>\n        publish: [{b: \"<% def(mine, $ + 1) -> mine(2) %>\"}, {c: \"<% [1, 2].where($ > 1).first() %>\"}, {d: <% frobnicate() %>}]\n",
+        expect![[r#"
+            7:9: warning: there is no function `selct`, in `<% succeded() and ctx().a.selct($ + 1).len() > 0 %>` (did you mean `select`?) @ tasks.a.next[0].when
+            7:9: warning: there is no function `succeded`, in `<% succeded() and ctx().a.selct($ + 1).len() > 0 %>` (did you mean `succeeded`?) @ tasks.a.next[0].when
+            8:9: warning: there is no function `frobnicate`, in `<% frobnicate() %>` @ tasks.a.next[0].publish
+        "#]],
+    );
+}
+
+#[test]
 fn what_is_no_workflow_is_refused_part_by_part() {
     for text in ["", "[a]", "text", "a: [", "version: 1.0\nversion: 1.0\n"] {
         let inspection = inspect(text, &Expressions::default(), &Surroundings::default());

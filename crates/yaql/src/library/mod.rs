@@ -105,6 +105,13 @@ impl Library {
         DELEGATES.clone()
     }
 
+    /// Whether there is a function or method of this name.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        let mut layers = std::iter::successors(Some(self), |layer| layer.parent.as_deref());
+        layers.any(|layer| layer.functions.contains_key(name))
+    }
+
     /// An empty layer over `parent`.
     #[must_use]
     pub fn over(parent: Arc<Library>) -> Library {
