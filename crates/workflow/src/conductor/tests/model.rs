@@ -378,7 +378,7 @@ impl<'w> Host<'w> {
             .map(|task| RerunRequest {
                 task: task.task,
                 route: task.route,
-                reset_items: (self.seed + number) % 2 == 0,
+                reset_items: (self.seed + number).is_multiple_of(2),
             })
             .collect();
         let named = match failed.len() as u64 {
@@ -386,7 +386,7 @@ impl<'w> Host<'w> {
             count => vec![failed[(self.seed % count) as usize].clone()],
         };
         let requests = match (self.seed >> 1) + number {
-            all if all % 2 == 0 => Vec::new(),
+            all if all.is_multiple_of(2) => Vec::new(),
             _ => named,
         };
         if requests.is_empty() && !self.conductor.has_reruns() {
