@@ -119,6 +119,10 @@ pub(crate) fn resource_of(document: &Document) -> Resource {
             let user = document.body.get("user").and_then(Value::as_str);
             Resource::api_key(&document.key, user.unwrap_or_default())
         }
+        DocumentKind::Rule => {
+            let publisher = document.body.get(squall_engine::PUBLISHER);
+            resource(DocumentKind::Rule, &document.key).owned_by(publisher.and_then(Value::as_str))
+        }
         kind => resource(kind, &document.key),
     }
 }

@@ -26,8 +26,9 @@ pub(crate) struct AccessOptions {
     /// Where roles, assignments and mappings are defined, as StackStorm's files; read at each start.
     #[arg(long, env = "SQUALL_RBAC_DIR")]
     pub(crate) rbac_dir: Option<PathBuf>,
-    /// What lists show to who may list: `visible` (what that user may see) or `all` (everything, as
-    /// in StackStorm).
+    /// What lists show to who may list: `visible` (what that user may see), `all` (everything, as in
+    /// StackStorm), or `own` (of executions and rules the user's own, which are all that can be
+    /// seen or used then, as with StackStorm's `permission_isolation`).
     #[arg(long, env = "SQUALL_RBAC_LISTS", default_value = "visible")]
     pub(crate) rbac_lists: Lists,
     /// Check every step of a workflow against the one who asked for it, instead of trusting what was
@@ -62,6 +63,8 @@ pub(crate) enum Lists {
     Visible,
     /// Everything.
     All,
+    /// Of executions and rules the caller's own.
+    Own,
 }
 
 impl AccessOptions {
@@ -91,7 +94,11 @@ impl AccessOptions {
     ) -> Result<Arc<Roles>> {
         let settings = rbac::Settings {
             enabled: self.rbac,
-            lists_show_all: self.rbac_lists == Lists::All,
+            lists: match self.rbac_lists {
+                Lists::Visible => rbac::Lists::Visible,
+                Lists::All => rbac::Lists::All,
+                Lists::Own => rbac::Lists::Own,
+            },
         };
         let roles = Roles::open(Arc::clone(store), Arc::clone(env), settings);
         let roles = roles.await.context("cannot read the roles")?;

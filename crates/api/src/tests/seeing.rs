@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::Request;
+use squall_auth::rbac::Lists;
 use squall_value::Value;
 use tokio_stream::StreamExt as _;
 use tower::ServiceExt;
@@ -104,7 +105,7 @@ async fn lists_and_counts_hold_what_may_be_seen() {
 #[tokio::test]
 async fn lists_show_everything_where_the_operator_says_so() {
     let wishes = Wishes {
-        lists_show_all: true,
+        lists: Lists::All,
         ..Wishes::default()
     };
     let world = used(wishes).await;
@@ -112,6 +113,47 @@ async fn lists_show_everything_where_the_operator_says_so() {
     assert_eq!(listed(&world, "runner", "/v1/actions", &["ref"]).await, all);
     let (status, _) = world.ask("runner", "GET", "/v1/actions/q.noop", "").await;
     assert_eq!(status, 403);
+}
+
+#[tokio::test]
+async fn users_are_kept_apart_where_the_operator_says_so() {
+    let wishes = Wishes {
+        lists: Lists::Own,
+        ..Wishes::default()
+    };
+    let world = used(wishes).await;
+    let rule =
+        r#"{"pack":"p","name":"own","trigger":{"type":"p.event"},"action":{"ref":"p.noop"}}"#;
+    let (status, made) = world.ask("editor", "POST", "/v1/rules", rule).await;
+    assert_eq!(status, 201, "{}", made.to_json());
+    let user = &["context", "user"][..];
+    for (asker, path, member, expect) in [
+        ("runner", "/v1/executions", user, "runner"),
+        ("observer", "/v1/executions", user, ""),
+        ("runner", "/v1/executions?user=admin", user, ""),
+        ("admin", "/v1/executions", user, "admin runner stanley"),
+        ("editor", "/v1/rules", &["ref"], "p.own"),
+        ("observer", "/v1/rules", &["ref"], ""),
+        ("runner", "/v1/actions", &["ref"], "p.ask p.flow p.noop"),
+    ] {
+        let found = listed(&world, asker, path, member).await;
+        assert_eq!(found, expect, "{asker} {path}");
+    }
+    let all = world
+        .make("GET", "/v1/executions?user=admin&limit=1", "")
+        .await;
+    let foreign = super::world::text(&all.as_list().unwrap()[0], "id");
+    for (asker, method, path, expect) in [
+        ("observer", "GET", format!("/v1/executions/{foreign}"), 403),
+        ("admin", "GET", format!("/v1/executions/{foreign}"), 200),
+        ("runner", "DELETE", format!("/v1/executions/{foreign}"), 403),
+        ("editor", "GET", "/v1/rules/p.r".to_owned(), 403),
+        ("editor", "GET", "/v1/rules/p.own".to_owned(), 200),
+        ("editor", "DELETE", "/v1/rules/p.own".to_owned(), 204),
+    ] {
+        let (status, _) = world.ask(asker, method, &path, "").await;
+        assert_eq!(status, expect, "{asker} {method} {path}");
+    }
 }
 
 #[tokio::test]

@@ -126,8 +126,8 @@ impl Rights for Steps {
 pub(crate) struct Wishes {
     /// Whether every step of a workflow is checked against the asker.
     pub(crate) every_step: bool,
-    /// Whether who may list sees everything.
-    pub(crate) lists_show_all: bool,
+    /// What lists show.
+    pub(crate) lists: rbac::Lists,
 }
 
 pub(crate) struct World {
@@ -165,7 +165,7 @@ impl World {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let settings = rbac::Settings {
             enabled: true,
-            lists_show_all: wishes.lists_show_all,
+            lists: wishes.lists,
         };
         let roles = Roles::open(Arc::clone(&store), Arc::clone(&env), settings).await;
         let roles = Arc::new(roles.unwrap());

@@ -16,7 +16,7 @@ pub use definition::{Assignment, Definitions, Finding, Grant, Mapping, Role, Tex
 pub use directory::read_directory;
 pub use permission::{Permission, Permissions, ResourceType};
 pub use resource::Resource;
-pub use rights::{Denied, Rights, system};
+pub use rights::{Denied, Lists, Rights, system};
 pub use roles::{Applied, ApplyError, Roles, Settings};
 
 #[cfg(test)]

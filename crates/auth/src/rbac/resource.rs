@@ -68,6 +68,15 @@ impl Resource {
         Resource::new(format!("{}:{name}", kind.name()))
     }
 
+    /// The same, with its owner, where it has one.
+    #[must_use]
+    pub fn owned_by(self, owner: Option<&str>) -> Resource {
+        Resource {
+            owner: owner.map(str::to_owned),
+            ..self
+        }
+    }
+
     /// An execution of an action that somebody asked for.
     #[must_use]
     pub fn execution(id: &str, action: &ActionRef, user: &str) -> Resource {

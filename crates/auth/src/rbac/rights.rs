@@ -8,6 +8,9 @@ use squall_value::Str;
 
 use super::{Grant, Permission, Permissions, Resource, ResourceType, Role};
 
+/// On whose behalf rules act, where nobody else is named. It is never kept apart from others'.
+const SYSTEM_USER: &str = "stanley";
+
 /// The roles that always exist.
 pub mod system {
     /// May do everything; the first administrator's, and cannot be taken away by files.
@@ -48,6 +51,19 @@ pub enum Denied {
     Admin,
 }
 
+/// What lists show.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Lists {
+    /// What the caller may see.
+    #[default]
+    Visible,
+    /// Everything, to who may list, as in StackStorm.
+    All,
+    /// Of executions and rules none but the caller's own, which are also all that can be seen and
+    /// used by its name, as with StackStorm's `permission_isolation`.
+    Own,
+}
+
 /// What a user may do. Made once from the roles, and asked without a lock.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rights {
@@ -55,8 +71,7 @@ pub struct Rights {
     roles: Vec<Str>,
     is_admin: bool,
     is_observer: bool,
-    /// Whether who may list a type sees all of it, as in StackStorm.
-    lists_show_all: bool,
+    lists: Lists,
     /// Granted without naming a resource.
     global: Permissions,
     /// Granted on anything at all.
@@ -78,14 +93,10 @@ impl Rights {
 
     /// The rights that roles give. Roles that do not exist give none.
     #[must_use]
-    pub fn of<'a>(
-        user: Str,
-        roles: impl IntoIterator<Item = &'a Role>,
-        lists_show_all: bool,
-    ) -> Rights {
+    pub fn of<'a>(user: Str, roles: impl IntoIterator<Item = &'a Role>, lists: Lists) -> Rights {
         let mut rights = Rights {
             user,
-            lists_show_all,
+            lists,
             ..Rights::default()
         };
         for role in roles {
@@ -159,6 +170,9 @@ impl Rights {
         if self.is_admin || self.owns(permission, resource) {
             return true;
         }
+        if self.is_kept_apart(permission) && resource.owner() != Some(&*self.user) {
+            return false;
+        }
         let is_foreign_key =
             permission.resource_type() == ResourceType::KeyValuePair && resource.owner().is_some();
         if is_foreign_key {
@@ -177,6 +191,16 @@ impl Rights {
         places
             .iter()
             .any(|(uid, permission)| self.is_granted_at(uid, *permission))
+    }
+
+    /// Whether this concerns what belongs to one user, and others' is none of this user's business.
+    fn is_kept_apart(&self, permission: Permission) -> bool {
+        let is_own = matches!(
+            permission.resource_type(),
+            ResourceType::Execution | ResourceType::Rule
+        );
+        let is_isolated = self.lists == Lists::Own && !self.is_admin && &*self.user != SYSTEM_USER;
+        is_isolated && is_own && permission != Permission::RuleCreate && !permission.is_global()
     }
 
     fn is_granted_at(&self, uid: &str, permission: Permission) -> bool {
@@ -250,11 +274,14 @@ impl Rights {
     /// Whether a list shows everything of a type; otherwise each object has to be asked for.
     #[must_use]
     pub fn sees_all(&self, view: Permission) -> bool {
+        if self.is_kept_apart(view) {
+            return false;
+        }
         if self.is_admin || self.is_observer && view.is_read() {
             return true;
         }
         let list = Permission::from_name(&format!("{}_list", view.resource_type().name()));
-        self.lists_show_all && list.is_some_and(|list| self.has(list))
+        self.lists == Lists::All && list.is_some_and(|list| self.has(list))
             || view.is_global() && self.global.has_any(view.granted_by())
     }
 
@@ -293,6 +320,14 @@ impl Rights {
     pub fn executions(&self) -> Visibility {
         if self.sees_all(Permission::ExecutionView) {
             return Visibility::All;
+        }
+        if self.is_kept_apart(Permission::ExecutionView) {
+            return Visibility::Only {
+                users: vec![self.user.clone()],
+                actions: Vec::new(),
+                packs: Vec::new(),
+                ids: Vec::new(),
+            };
         }
         let parse = |pack: &str, name: &str| ActionRef::new(pack, name).ok();
         let (packs, actions) = self.placed("action", Permission::ActionView, parse);

@@ -13,7 +13,7 @@ use squall_value::{Str, Value, dict};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::rights::system;
-use super::{Assignment, Definitions, Grant, Mapping, Permission, Rights, Role};
+use super::{Assignment, Definitions, Grant, Lists, Mapping, Permission, Rights, Role};
 
 /// What an operator may set about roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,9 +21,8 @@ pub struct Settings {
     /// Whether rights are asked for at all. Without roles everybody who has signed in may do
     /// everything, as in StackStorm.
     pub enabled: bool,
-    /// Whether who may list a type sees all of it, as in StackStorm; otherwise lists show what one
-    /// may see.
-    pub lists_show_all: bool,
+    /// What lists show.
+    pub lists: Lists,
 }
 
 /// What came of applying definitions.
@@ -141,7 +140,7 @@ impl Roles {
 
     fn rights_of(&self, user: &str, roles: &[Str], known: &HashMap<Str, Role>) -> Rights {
         let roles = roles.iter().filter_map(|name| known.get(name));
-        Rights::of(Str::from(user), roles, self.settings.lists_show_all)
+        Rights::of(Str::from(user), roles, self.settings.lists)
     }
 
     /// Reads the roles again.

@@ -40,7 +40,7 @@ fn rights(grants: &str) -> Rights {
     }
     let read = Definitions::read(&files(&[("roles/r.yaml", &yaml)]));
     let definitions = read.unwrap_or_else(|found| panic!("{}", found[0]));
-    Rights::of(Str::from("ann"), &definitions.roles, false)
+    Rights::of(Str::from("ann"), &definitions.roles, Lists::Visible)
 }
 
 fn permission(name: &str) -> Permission {
@@ -382,6 +382,38 @@ fn lists_are_opened_by_a_permission_and_hold_what_may_be_seen() {
 }
 
 #[test]
+fn users_that_are_kept_apart_have_their_own() {
+    let role = |name: &str| Role {
+        name: Str::from(name),
+        description: Str::default(),
+        grants: Vec::new(),
+    };
+    let rights = |user: &str, name: &str| Rights::of(Str::from(user), &[role(name)], Lists::Own);
+    let action = ActionRef::parse("p.a").unwrap();
+    let rule = RuleRef::parse("p.r").unwrap();
+    let execution = |owner| Resource::execution("1", &action, owner);
+    let rule = |owner| Resource::rule(&rule).owned_by(owner);
+    let view = (Permission::ExecutionView, Permission::RuleView);
+    for (user, name, own, others, nobodys) in [
+        ("ann", system::OBSERVER, true, false, false),
+        ("ann", system::ADMIN, true, true, true),
+        ("stanley", system::OBSERVER, true, true, true),
+    ] {
+        let rights = rights(user, name);
+        assert_eq!(rights.may(view.0, &execution(user)), own);
+        assert_eq!(rights.may(view.0, &execution("bob")), others);
+        assert_eq!(rights.may(view.1, &rule(Some(user))), own);
+        assert_eq!(rights.may(view.1, &rule(Some("bob"))), others);
+        assert_eq!(rights.may(view.1, &rule(None)), nobodys);
+        assert_eq!(rights.executions() == Visibility::All, others, "{user}");
+        assert!(
+            rights.sees_all(Permission::ActionView),
+            "only what somebody owns"
+        );
+    }
+}
+
+#[test]
 fn refusals_are_stackstorms_texts() {
     let rights = rights("");
     let action = Resource::action(&ActionRef::parse("core.local").unwrap());
@@ -404,7 +436,7 @@ async fn opened(store: &Arc<dyn Store>) -> Roles {
     let env: Arc<dyn Env> = Arc::new(FakeEnv::new(7));
     let settings = Settings {
         enabled: true,
-        lists_show_all: false,
+        lists: Lists::Visible,
     };
     Roles::open(Arc::clone(store), env, settings).await.unwrap()
 }
