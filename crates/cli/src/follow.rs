@@ -1,6 +1,7 @@
 //! Following an execution, with all below it, until it ends.
 
 use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ const READERS_MAX: usize = 16;
 
 /// How often a connection that breaks is made again before that is an error.
 const ATTEMPTS_MAX: u32 = 10;
+
+/// How often is looked for one who has no right to the stream of events.
+const LOOK_PERIOD: Duration = Duration::from_millis(500);
 
 /// How long output that is on its way may take after the end.
 const DRAIN_WITHIN: Duration = Duration::from_secs(15);
@@ -153,7 +157,14 @@ impl<'a> Follow<'a> {
     /// One connection: until the end (`Ok`), or until it breaks.
     async fn round(&mut self, watcher: &mut dyn Watcher, attempts: &mut u32) -> Result<()> {
         let first = self.client.execution(&self.root).await?;
-        let mut stream = self.connect(&first).await?;
+        let mut stream = match self.connect(&first).await {
+            Ok(stream) => stream,
+            // Who may run an action may not always listen.
+            Err(Error::Refused { status: 403, .. }) => {
+                return self.keep_looking(first.is_workflow(), watcher).await;
+            }
+            Err(error) => return Err(error.into()),
+        };
         // After the stream, so that nothing falls between.
         self.look_again(first.is_workflow(), watcher).await?;
         while !self.is_over() {
@@ -173,6 +184,28 @@ impl<'a> Follow<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Asks again and again until the end, and tells meanwhile what is printed.
+    async fn keep_looking(&mut self, workflow: bool, watcher: &mut dyn Watcher) -> Result<()> {
+        loop {
+            self.look_again(workflow, watcher).await?;
+            if self.is_over() {
+                return Ok(());
+            }
+            let env = self.env;
+            let mut pause = pin!(env.sleep(LOOK_PERIOD));
+            loop {
+                let Some(readers) = &mut self.readers else {
+                    pause.await;
+                    break;
+                };
+                tokio::select! {
+                    () = &mut pause => break,
+                    Some(happening) = readers.next() => watcher.see(&self.tree, &happening)?,
+                }
+            }
+        }
     }
 
     fn cut_off(&self) -> Error {

@@ -222,3 +222,26 @@ async fn links_name_the_address_that_others_know() {
     assert_eq!(who.code, Some(0), "{}", who.stderr);
     assert!(who.stdout.contains("127.0.0.1"), "{}", who.stdout);
 }
+
+#[tokio::test]
+async fn who_may_run_but_not_listen_sees_the_end_nevertheless() {
+    let server = Server::start_with(PACK, &["--rbac"]);
+    let files = r#"{"files": [{"path": "roles/runner.yaml", "content":
+        "name: runner\npermission_grants:\n- resource_uid: action:core:echo\n  permission_types: [action_execute]\n"}]}"#;
+    let (status, applied) = server.send("POST", "/rbac/apply", files).await;
+    assert_eq!(status, 200, "{applied:?}");
+    let add = |role| {
+        let password = [("SQUALL_PASSWORD", "hunter2-hunter2")];
+        server.squall_with(&password, &["user", "add", "ann", "--role", role])
+    };
+    // A role that is not there leaves no user without it.
+    assert_eq!(add("runer").code, Some(1));
+    let added = add("runner");
+    assert_eq!(added.code, Some(0), "{added:?}");
+
+    let (_, token, _) = server.sign_in("ann", "hunter2-hunter2").await;
+    let token = [("SQUALL_TOKEN", text(&token, &["token"]))];
+    let ran = server.squall_with(&token, &["run", "core.echo", "message=here"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.contains("here"), "{ran:?}");
+}

@@ -91,6 +91,10 @@ impl User {
                 user.insert("name", name.as_str());
                 user.insert("password", password);
                 user.insert("service", service);
+                // A user without the roles would be there already when that is told.
+                for role in &roles {
+                    client.one(Resource::Roles, role).await?;
+                }
                 let made = client.create_user(&Value::from(user)).await?;
                 if !roles.is_empty() {
                     client.assign_roles(&name, &roles).await?;

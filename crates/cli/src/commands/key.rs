@@ -156,7 +156,7 @@ Example:
 const COLUMNS: [Column; 5] = [
     Column::new("name", "name", Show::Plain),
     Column::new("value", "value", Show::Plain),
-    Column::new("secret", "secret", Show::Plain),
+    Column::new("secret", "secret", Show::Enabled),
     Column::new("user", "user", Show::Plain),
     Column::new("expires", "expire_timestamp", Show::Moment),
 ];

@@ -194,9 +194,15 @@ impl Server {
 
     /// Runs a command of `squall` against the server.
     pub fn squall(&self, arguments: &[&str]) -> Ran {
+        self.squall_with(&[], arguments)
+    }
+
+    /// The same with more variables.
+    pub fn squall_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Ran {
         let output = Command::new(env!("CARGO_BIN_EXE_squall"))
             .current_dir(self.directory())
             .env("SQUALL_DATA", self.directory().join("data"))
+            .envs(variables.iter().copied())
             .args(arguments)
             .output()
             .unwrap();
