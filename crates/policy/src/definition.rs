@@ -76,6 +76,15 @@ pub enum DefinitionError {
 }
 
 impl Policy {
+    /// Its limit, if it is one on how many run at a time.
+    #[must_use]
+    pub fn limit(&self) -> Option<&Concurrency> {
+        match &self.kind {
+            PolicyKind::Concurrency(limit) => Some(limit),
+            PolicyKind::Retry(_) => None,
+        }
+    }
+
     /// The policy that a metadata dictionary describes.
     ///
     /// # Errors

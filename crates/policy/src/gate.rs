@@ -84,6 +84,11 @@ impl Gate {
         admitted
     }
 
+    /// Sends away whoever waits. Returns them in order.
+    pub fn disperse(&mut self) -> Vec<ExecutionId> {
+        self.waiting.drain(..).collect()
+    }
+
     /// The place of one that waits, from 1.
     #[must_use]
     pub fn place(&self, id: ExecutionId) -> Option<usize> {

@@ -74,17 +74,9 @@ impl Gates {
 
     /// `id` gives up all that it holds or waits for; returns who may try again now, in order.
     pub fn leave(&mut self, id: ExecutionId) -> Vec<ExecutionId> {
-        let Some(party) = self.parties.remove(&id) else {
+        let Some(party) = self.forget(id) else {
             return Vec::new();
         };
-        for above in party.above {
-            if let Some(below) = self.below.get_mut(&above) {
-                below.remove(&id);
-                if below.is_empty() {
-                    self.below.remove(&above);
-                }
-            }
-        }
         let mut admitted = Vec::new();
         for key in &party.gates {
             let Some(limited) = self.gates.get_mut(key) else {
@@ -102,6 +94,49 @@ impl Gates {
         admitted
     }
 
+    /// The limit of the gates that `are_meant` is another one now; returns who passes by that, in
+    /// order at each.
+    pub fn limit(
+        &mut self,
+        are_meant: impl Fn(&str) -> bool,
+        threshold: usize,
+    ) -> Vec<ExecutionId> {
+        let mut admitted = Vec::new();
+        for key in self.keys(are_meant) {
+            if let Some(limited) = self.gates.get_mut(&key) {
+                limited.threshold = threshold;
+                admitted.extend(limited.gate.open(threshold));
+            }
+        }
+        admitted
+    }
+
+    /// Nobody has to pass the gates that `are_meant` any more: whoever waits at them gives that up.
+    /// Returns them in the order of their ids; who has passed is entered until it leaves.
+    pub fn disperse(&mut self, are_meant: impl Fn(&str) -> bool) -> BTreeSet<ExecutionId> {
+        let mut dispersed = BTreeSet::new();
+        for key in self.keys(are_meant) {
+            let Some(limited) = self.gates.get_mut(&key) else {
+                continue;
+            };
+            let waiting = limited.gate.disperse();
+            if limited.gate.is_idle() {
+                self.gates.remove(&key);
+            }
+            for id in &waiting {
+                let Some(party) = self.parties.get_mut(id) else {
+                    continue;
+                };
+                party.gates.retain(|gate| *gate != key);
+                if party.gates.is_empty() {
+                    self.forget(*id);
+                }
+            }
+            dispersed.extend(waiting);
+        }
+        dispersed
+    }
+
     /// The gates at which `id` waits.
     pub fn waits(&self, id: ExecutionId) -> impl Iterator<Item = (&Str, &Gate)> {
         let keys = self.parties.get(&id).map_or(&[][..], |party| &party.gates);
@@ -114,6 +149,25 @@ impl Gates {
     /// Whoever holds a gate or waits at one.
     pub fn parties(&self) -> impl ExactSizeIterator<Item = ExecutionId> {
         self.parties.keys().copied()
+    }
+
+    fn keys(&self, are_meant: impl Fn(&str) -> bool) -> BTreeSet<Str> {
+        let keys = self.gates.keys().filter(|key| are_meant(key));
+        keys.cloned().collect()
+    }
+
+    /// Strikes `id` from the list of those who hold or wait.
+    fn forget(&mut self, id: ExecutionId) -> Option<Party> {
+        let party = self.parties.remove(&id)?;
+        for above in &party.above {
+            if let Some(below) = self.below.get_mut(above) {
+                below.remove(&id);
+                if below.is_empty() {
+                    self.below.remove(above);
+                }
+            }
+        }
+        Some(party)
     }
 
     fn enter(&mut self, key: &Str, id: ExecutionId, above: &[ExecutionId]) {

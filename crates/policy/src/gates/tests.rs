@@ -16,7 +16,8 @@ fn limit(threshold: usize) -> Concurrency {
     }
 }
 
-/// Runs a script of `ask GATE N`, `ask GATE N below M,L` and `leave N`, with gates for one each.
+/// Runs a script of `ask GATE N`, `ask GATE N below M,L`, `leave N`, `limit GATE N` and `disperse
+/// GATE`, with gates for one each.
 #[track_caller]
 fn check(script: &str, expect: Expect) {
     let mut gates = Gates::default();
@@ -34,6 +35,16 @@ fn check(script: &str, expect: Expect) {
                 let admitted = gates.leave(id(number.parse().unwrap()));
                 let admitted: Vec<_> = admitted.iter().map(|id| id.raw()).collect();
                 format!("lets {admitted:?}")
+            }
+            ["limit", gate, threshold] => {
+                let admitted = gates.limit(|key| key == gate, threshold.parse().unwrap());
+                let admitted: Vec<_> = admitted.iter().map(|id| id.raw()).collect();
+                format!("lets {admitted:?}")
+            }
+            ["disperse", gate] => {
+                let dispersed = gates.disperse(|key| key == gate);
+                let dispersed: Vec<_> = dispersed.iter().map(|id| id.raw()).collect();
+                format!("sends away {dispersed:?}")
             }
             _ => panic!("unknown step {step}"),
         };
@@ -110,6 +121,47 @@ fn nobody_passes_because_others_have_to_wait_long() {
             leave 1: lets [3]
             leave 3: lets []
             leave 2: lets [4]
+        "#]],
+    );
+}
+
+#[test]
+fn a_higher_limit_lets_through_who_comes_next() {
+    check(
+        "ask a 1; ask a 2; ask a 3; ask a 4; ask b 5; ask b 6; limit a 3; leave 1; limit a 1; leave 2; leave 3",
+        expect![[r#"
+            ask a 1: Admitted
+            ask a 2: Waiting(1)
+            ask a 3: Waiting(2)
+            ask a 4: Waiting(3)
+            ask b 5: Admitted
+            ask b 6: Waiting(1)
+            limit a 3: lets [2, 3]
+            leave 1: lets [4]
+            limit a 1: lets []
+            leave 2: lets []
+            leave 3: lets []
+        "#]],
+    );
+}
+
+#[test]
+fn who_waits_at_a_gate_that_is_no_more_keeps_what_it_holds() {
+    // 2 holds b, for which 4 waits.
+    check(
+        "ask a 1; ask b 2; ask a 3; ask a 2 below 1; ask a 2; ask b 4; disperse a; leave 1; leave 2; leave 3; leave 4",
+        expect![[r#"
+            ask a 1: Admitted
+            ask b 2: Admitted
+            ask a 3: Waiting(1)
+            ask a 2 below 1: Admitted
+            ask a 2: Waiting(2)
+            ask b 4: Waiting(1)
+            disperse a: sends away [2, 3]
+            leave 1: lets []
+            leave 2: lets [4]
+            leave 3: lets []
+            leave 4: lets []
         "#]],
     );
 }
