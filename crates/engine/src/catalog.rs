@@ -3,12 +3,12 @@
 //! The store has the documents; the catalogue is what they mean. It is replaced as a whole when
 //! documents change, so that a step that began with one version ends with it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use squall_model::{ActionRef, Document, DocumentKind, RawId, TriggerRef};
-use squall_policy::{Policy, PolicyKind};
+use squall_policy::Policy;
 use squall_rules::{CompiledRule, RuleDefinition, RuleIndex};
 use squall_runners::Registry;
 use squall_schema::{ActionParameters, ConfigSchema, Mask, Nullable, OutputSchema, Validator};
@@ -361,8 +361,16 @@ impl Catalog {
 
     /// Whether any policy limits how many executions of an action run at a time.
     pub(crate) fn is_limited(&self, action: &str) -> bool {
-        self.policies(action)
-            .any(|policy| matches!(policy.kind, PolicyKind::Concurrency(_)))
+        self.policies(action).any(|policy| policy.limit().is_some())
+    }
+
+    /// The policies in force that limit how many run at a time, by reference.
+    pub(crate) fn limits(&self) -> BTreeMap<Str, Arc<Policy>> {
+        let policies = self.policies.values().flatten();
+        policies
+            .filter(|policy| policy.enabled && policy.limit().is_some())
+            .map(|policy| (policy.reference.clone(), Arc::clone(policy)))
+            .collect()
     }
 
     /// Where a pack's files are.

@@ -40,18 +40,22 @@ impl Engine {
 
     /// Puts in force what the store has of the documents that these changes concern; `None` for all
     /// that there are.
-    async fn refresh(&self, changes: Option<&[Change]>) -> Result<(), squall_store::Error> {
+    async fn refresh(
+        self: &Arc<Engine>,
+        changes: Option<&[Change]>,
+    ) -> Result<(), squall_store::Error> {
         if changes.is_some_and(|changes| !changes.iter().any(is_followed)) {
             return Ok(());
         }
         // A change that is made here meanwhile would be undone by what was read before it.
         let _guard = self.registering.lock().await;
-        let Some(stale) = changes.map(|changes| self.stale(changes)) else {
-            return self.reload().await;
+        let stale = changes.map(|changes| self.stale(changes));
+        let Some(stale) = stale.filter(|stale| stale.len() < MANY) else {
+            let before = self.catalog();
+            self.reload().await?;
+            self.revise_gates(&before);
+            return Ok(());
         };
-        if stale.len() >= MANY {
-            return self.reload().await;
-        }
         let now = self.env.now();
         let mut effects = Vec::with_capacity(stale.len());
         for ((_, key), kind) in stale {

@@ -7,9 +7,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use squall_model::{Execution, ExecutionId, Lease, State};
-use squall_policy::PolicyKind;
+use squall_value::Str;
 
-use crate::Engine;
+use crate::{Catalog, Engine};
 
 /// How many records are read at a time.
 const BATCH: usize = 1_000;
@@ -29,7 +29,7 @@ impl Engine {
                 self.store.retire_server(server.lease).await?;
             }
         }
-        self.restore_gates().await?;
+        self.restore_gates(None).await?;
         self.look_after_all().await
     }
 
@@ -39,9 +39,12 @@ impl Engine {
         self.settings.single_server && server.lease < self.lease
     }
 
-    /// Enters those that passed the gates of concurrency policies before this start. It must happen
-    /// before anybody asks a gate.
-    async fn restore_gates(self: &Arc<Engine>) -> Result<(), squall_store::Error> {
+    /// Enters those that have passed the gates of concurrency policies: before this start, which
+    /// must happen before anybody asks a gate, or before there was one, of these actions.
+    pub(crate) async fn restore_gates(
+        self: &Arc<Engine>,
+        only: Option<&HashSet<Str>>,
+    ) -> Result<(), squall_store::Error> {
         let catalog = self.catalog();
         let mut after: Option<ExecutionId> = None;
         loop {
@@ -53,16 +56,24 @@ impl Engine {
             for execution in &batch {
                 let waits = matches!(execution.state(), State::Requested | State::Delayed { .. });
                 let action = execution.request.action.text();
-                if waits || !catalog.is_limited(&action) {
-                    continue;
+                let is_meant = only.is_none_or(|only| only.contains(&action));
+                if !waits && is_meant && catalog.is_limited(&action) {
+                    self.restore_gates_of(execution, &catalog);
                 }
-                let parameters = self.vault.open(&execution.request.parameters);
-                for policy in catalog.policies(&action) {
-                    if let PolicyKind::Concurrency(limit) = &policy.kind {
-                        let key = crate::gates::key(policy, limit, &parameters);
-                        self.gates.restore(&key, execution.id(), limit);
-                    }
-                }
+            }
+        }
+    }
+
+    fn restore_gates_of(&self, execution: &Execution, catalog: &Catalog) {
+        let action = execution.request.action.text();
+        let parameters = self.vault.open(&execution.request.parameters);
+        let definition = catalog.action(&action);
+        let mask = definition.map(|action| action.parameters.mask().clone());
+        let mask = mask.unwrap_or_default();
+        for policy in catalog.policies(&action) {
+            if let Some(limit) = policy.limit() {
+                let key = crate::gates::key(policy, limit, &parameters, &mask);
+                self.gates.restore(&key, execution.id(), limit);
             }
         }
     }

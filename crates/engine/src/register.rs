@@ -282,7 +282,10 @@ impl Engine {
         }
     }
 
-    pub(crate) async fn apply(&self, applied: Vec<(Command, Applied)>) -> Result<(), PutError> {
+    pub(crate) async fn apply(
+        self: &Arc<Engine>,
+        applied: Vec<(Command, Applied)>,
+    ) -> Result<(), PutError> {
         let mut effects = Vec::with_capacity(applied.len());
         let mut applied = applied.into_iter().peekable();
         while applied.peek().is_some() {
@@ -321,7 +324,7 @@ impl Engine {
         content.into_iter().chain([command]).collect()
     }
 
-    pub(crate) fn put_in_force(&self, effects: &[Applied]) {
+    pub(crate) fn put_in_force(self: &Arc<Engine>, effects: &[Applied]) {
         let catalogued = effects
             .iter()
             .any(|effect| effect.kind().is_some_and(|kind| CATALOGUED.contains(&kind)));
@@ -338,7 +341,11 @@ impl Engine {
             }
         }
         if let Some(catalog) = catalog {
-            self.catalog.store(Arc::new(catalog));
+            let before = self.catalog.swap(Arc::new(catalog));
+            let is_policy = |effect: &Applied| effect.kind() == Some(DocumentKind::Policy);
+            if effects.iter().any(is_policy) {
+                self.revise_gates(&before);
+            }
         }
         let followed = |effect: &Applied| effect.kind() == Some(DocumentKind::Sensor);
         if catalogued || effects.iter().any(followed) {
@@ -353,7 +360,7 @@ impl Engine {
     /// [`PutError`]. A pack whose `pack.yaml` cannot be used registers nothing; the findings say
     /// why.
     pub async fn register(
-        &self,
+        self: &Arc<Engine>,
         directory: &Path,
         files: &Files,
         loaded: &Loaded,
@@ -593,7 +600,7 @@ impl Engine {
     /// # Errors
     ///
     /// [`PutError`].
-    pub async fn unregister(&self, pack: &str) -> Result<Registered, PutError> {
+    pub async fn unregister(self: &Arc<Engine>, pack: &str) -> Result<Registered, PutError> {
         let _guard = self.registering.lock().await;
         let now = self.env.now();
         let filter = DocumentFilter {

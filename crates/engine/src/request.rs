@@ -8,7 +8,7 @@ use squall_env::fresh_id;
 use squall_model::{
     Event, Execution, ExecutionId, ExecutionRequest, Origin, Outcome, Progress, Timestamp,
 };
-use squall_policy::{Excess, PolicyKind};
+use squall_policy::Excess;
 use squall_schema::{Final, ImmutableOverride, Invalid, render};
 use squall_store::{Command, CommitError};
 use squall_value::{Dict, Str, Value, dict};
@@ -419,10 +419,11 @@ impl Engine {
             return Verdict::Go;
         }
         for policy in catalog.policies(action) {
-            let PolicyKind::Concurrency(limit) = &policy.kind else {
+            let Some(limit) = policy.limit() else {
                 continue;
             };
-            let key = crate::gates::key(policy, limit, &prepared.live);
+            let mask = prepared.action.parameters.mask();
+            let key = crate::gates::key(policy, limit, &prepared.live, mask);
             let above = &prepared.ancestors;
             match self.gates.ask(&key, request.id, above, limit) {
                 squall_policy::Admission::Admitted => {}
