@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use squall_model::{Execution, ExecutionId, Status, Timestamp};
+use squall_model::{Execution, ExecutionId, Status, TaskOrigin, Timestamp};
 use squall_value::{Dict, Str, Value, dict};
 
 /// The place of a child in the workflow.
@@ -46,7 +46,7 @@ pub(super) struct Children {
     active: BTreeMap<ExecutionId, Place>,
     items: HashMap<(Str, usize), Items>,
     /// The latest finished run of each task, when the workflow's text asks for such records.
-    records: Option<HashMap<(Str, usize), Value>>,
+    records: Option<HashMap<(Str, usize), Record>>,
     /// The finished tasks of an action chain in order, which are its result.
     history: Option<Vec<Value>>,
     /// Those of them that never had an execution.
@@ -158,33 +158,32 @@ impl Children {
         self.records.is_some() || self.history.is_some()
     }
 
-    /// Keeps the record of a task's run, if the workflow asks for such records.
-    pub(super) fn record(
-        &mut self,
-        execution: &Execution,
-        task: &Str,
-        route: usize,
-        result: &Value,
-    ) {
+    /// Keeps the record of a task's run, or of an item of it, if the workflow asks for such records.
+    pub(super) fn record(&mut self, execution: &Execution, origin: &TaskOrigin, result: &Value) {
         if let Some(history) = &mut self.history {
-            history.push(chain_task(execution, task, result));
+            history.push(chain_task(execution, &origin.task, result));
         }
         let Some(records) = &mut self.records else {
             return;
         };
-        let parent = execution.request.parent.map(|parent| parent.to_string());
-        let record = dict! {
-            "task_execution_id" => execution.id().to_string(),
-            "workflow_execution_id" => parent,
-            "task_name" => task.clone(),
-            "task_id" => task.clone(),
-            "route" => route,
-            "result" => result.clone(),
-            "status" => execution.state().status().as_str(),
-            "start_timestamp" => execution.request.requested.to_string(),
-            "end_timestamp" => execution.progress.ended.map(|ended| ended.to_string()),
+        let place = (origin.task.clone(), origin.route);
+        let record = match origin.item {
+            None => Record::Plain(task_record(execution, origin, result)),
+            Some(item) => {
+                let known = records.remove(&place);
+                let count = self.items.get(&place).map_or(0, |items| items.ids.len());
+                let mut items = known
+                    .and_then(|record| record.of_turn(origin.turn))
+                    .unwrap_or_else(|| ItemRecords {
+                        turn: origin.turn,
+                        first: task_record(execution, origin, &Value::Null),
+                        items: Vec::new(),
+                    });
+                items.enter(execution, item, count, result);
+                Record::Items(items)
+            }
         };
-        records.insert((task.clone(), route), record);
+        records.insert(place, record);
     }
 
     /// The finished tasks of an action chain, in their order.
@@ -220,10 +219,8 @@ impl Children {
 
     /// The record of a task's latest run.
     pub(super) fn task_record(&self, task: &str, route: usize) -> Option<Value> {
-        self.records
-            .as_ref()?
-            .get(&(Str::from(task), route))
-            .cloned()
+        let record = self.records.as_ref()?.get(&(Str::from(task), route))?;
+        Some(record.shown())
     }
 
     /// The notes from which [`Children::apply`] makes the same state again.
@@ -252,6 +249,81 @@ impl Children {
         );
         notes.extend(self.refused.iter().cloned().map(Note::Refused));
         notes
+    }
+}
+
+/// The record of a task's run, which the function `task` gives.
+#[derive(Debug)]
+enum Record {
+    Plain(Value),
+    Items(ItemRecords),
+}
+
+/// The record of a task that runs over items, as far as they have ended.
+#[derive(Debug)]
+struct ItemRecords {
+    /// Which run of the task it is.
+    turn: u64,
+    /// The record of the item that ended first.
+    first: Value,
+    items: Vec<Option<Value>>,
+}
+
+impl Record {
+    fn of_turn(self, turn: u64) -> Option<ItemRecords> {
+        match self {
+            Record::Items(items) if items.turn == turn => Some(items),
+            Record::Items(_) | Record::Plain(_) => None,
+        }
+    }
+
+    fn shown(&self) -> Value {
+        match self {
+            Record::Plain(record) => record.clone(),
+            Record::Items(items) => items.shown(),
+        }
+    }
+}
+
+impl ItemRecords {
+    fn enter(&mut self, execution: &Execution, item: usize, count: usize, result: &Value) {
+        if self.items.len() <= item.max(count.saturating_sub(1)) {
+            self.items.resize(count.max(item + 1), None);
+        }
+        let status = execution.state().status().as_str();
+        self.items[item] = Some(dict! { "status" => status, "result" => result.clone() });
+        if let Value::Dict(first) = &mut self.first {
+            let ended = execution.progress.ended.map(|ended| ended.to_string());
+            Arc::make_mut(first).insert("end_timestamp", Value::from(ended));
+        }
+    }
+
+    /// As StackStorm's. The status is left to the conductor, which knows it of all items together;
+    /// one that could not be started has no record.
+    fn shown(&self) -> Value {
+        let items: Value = self.items.iter().cloned().map(Value::from).collect();
+        let mut shown = self.first.clone();
+        if let Value::Dict(shown) = &mut shown {
+            let shown = Arc::make_mut(shown);
+            shown.remove("status");
+            shown.insert("result", dict! { "items" => items });
+        }
+        shown
+    }
+}
+
+fn task_record(execution: &Execution, origin: &TaskOrigin, result: &Value) -> Value {
+    let parent = execution.request.parent.map(|parent| parent.to_string());
+    dict! {
+        "task_execution_id" => execution.id().to_string(),
+        "workflow_execution_id" => parent,
+        "task_name" => origin.task.clone(),
+        "task_id" => origin.task.clone(),
+        "route" => origin.route,
+        "result" => result.clone(),
+        "status" => execution.state().status().as_str(),
+        "start_timestamp" => execution.request.requested.to_string(),
+        "end_timestamp" => execution.progress.ended.map(|ended| ended.to_string()),
     }
 }
 

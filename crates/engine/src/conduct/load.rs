@@ -320,9 +320,7 @@ impl Engine {
                     let result = self.result_value(child.id()).await?;
                     let told = self.confidence(&child, &result, &mut Vec::new());
                     let result = told.unwrap_or(result);
-                    loaded
-                        .children
-                        .record(&child, &origin.task, origin.route, &result);
+                    loaded.children.record(&child, origin, &result);
                 }
             }
         }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use squall_model::{Event, Execution, ExecutionId, Lease, Outcome, Progress, State, Timestamp};
+use squall_model::{
+    Event, Execution, ExecutionId, Lease, Origin, Outcome, Progress, State, Timestamp,
+};
 use squall_store::{Command, CommitError, Refusal};
 use squall_value::{Value, dict};
 use squall_workflow::{Status, TaskEvent};
@@ -175,9 +177,9 @@ impl Engine {
         if self.try_again(loaded, end, &place, turn) {
             return;
         }
-        loaded
-            .children
-            .record(&end.execution, &place.task, place.route, &end.result);
+        if let Origin::Task(origin) = &end.execution.request.origin {
+            loaded.children.record(&end.execution, origin, &end.result);
+        }
         self.tell_end(loaded, &place, end);
     }
 

@@ -31,6 +31,7 @@ use crate::status::Status;
 pub trait Host: squall_expr::Host {
     /// The record that the `task()` function gives for a task's latest run on a route: execution id,
     /// result, times. `None` if the host has none; the conductor then gives what it knows.
+    /// Without `status`, it is that of the task as the conductor knows it.
     fn task_record(&self, task: &str, route: usize) -> Option<Value>;
 
     /// What templates of an action chain see beside its variables: `action_context`, which is who

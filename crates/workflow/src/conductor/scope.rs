@@ -103,7 +103,12 @@ impl Scope for View<'_> {
             .entries
             .get(&index)
             .ok_or_else(missing)?;
-        if let Some(record) = self.world.host.task_record(task, entry.route) {
+        if let Some(mut record) = self.world.host.task_record(task, entry.route) {
+            if let Value::Dict(members) = &mut record
+                && !members.contains_key("status")
+            {
+                Arc::make_mut(members).insert("status", entry.status.as_str());
+            }
             return Ok(record);
         }
         Ok(squall_value::dict! {
