@@ -15,6 +15,26 @@ use squall_workflow::Decision;
 
 use world::World;
 
+/// Puts a workflow with one parameter in force.
+fn put_workflow(world: &World, key: &str, runner: &str, text: &str) {
+    let (pack, name) = key.split_once('.').unwrap();
+    let body = format!(
+        r#"{{"name":"{name}","runner_type":"{runner}","entry_point":"{name}.yaml",
+            "parameters":{{"n":{{}}}}}}"#
+    );
+    let body = json::read(&body).unwrap();
+    let change = Change::Put {
+        kind: DocumentKind::Action,
+        key: key.into(),
+        pack: Some(pack.into()),
+        body: action_body(body.as_dict().unwrap(), Some(&text.into())),
+        expires: None,
+        new: true,
+    };
+    let changed = world.steps.drive(world.engine.change(vec![change]));
+    changed.unwrap();
+}
+
 fn sequence(count: usize) -> String {
     let mut text = String::from("version: 1.0\ntasks:\n");
     for task in 0..count {
@@ -454,22 +474,32 @@ tasks:
     input: {n: <% ctx(n) - 1 %>}
 ";
 
-/// Limits an action to one execution at a time, by a policy of the pack `p`.
-fn limit_to_one(world: &World, action: &str, name: &str) {
-    let body = format!(
-        r#"{{"name": "{name}", "resource_ref": "{action}", "policy_type": "action.concurrency",
-            "parameters": {{"action": "delay", "threshold": 1}}}}"#
-    );
+/// Puts a policy of the pack `p` in force; `rest` is all but its name.
+fn put_policy(world: &World, name: &str, rest: &str) {
+    let body = format!(r#"{{"name": "{name}", {rest}}}"#);
     let change = Change::Put {
         kind: DocumentKind::Policy,
         key: format!("p.{name}").into(),
         pack: Some("p".into()),
         body: json::read(&body).unwrap(),
         expires: None,
-        new: true,
+        new: false,
     };
     let changed = world.steps.drive(world.engine.change(vec![change]));
     changed.unwrap();
+}
+
+/// What a policy says that limits an action to so many executions at a time.
+fn concurrency(action: &str, threshold: usize) -> String {
+    format!(
+        r#""policy_type": "action.concurrency", "resource_ref": "{action}",
+            "parameters": {{"action": "delay", "threshold": {threshold}}}"#
+    )
+}
+
+/// Limits an action to one execution at a time, by a policy of the pack `p`.
+fn limit_to_one(world: &World, action: &str, name: &str) {
+    put_policy(world, name, &concurrency(action, 1));
 }
 
 /// Two runs at once of workflows that run each other, of which some are limited to one at a time,
@@ -512,24 +542,138 @@ fn limited_workflows_that_run_each_other_never_wait_for_each_other() {
     check_limited(&["p.recursive", "p.between"], ["p.recursive", "p.between"]);
 }
 
-#[test]
-fn who_waits_at_a_limit_is_served_in_order_and_knows_its_place() {
+/// A server with `core.ask`, whose executions last until they are answered.
+fn with_inquiries() -> World {
     let world = World::new(&[]);
+    let body = r#"{"name": "ask", "runner_type": "inquirer", "parameters":
+        {"pin": {"type": "string", "secret": true}, "host": {"type": "string"}}}"#;
     let ask = Change::Put {
         kind: DocumentKind::Action,
         key: "core.ask".into(),
         pack: Some("core".into()),
-        body: action_body(
-            json::read(r#"{"name": "ask", "runner_type": "inquirer", "parameters": {}}"#)
-                .unwrap()
-                .as_dict()
-                .unwrap(),
-            None,
-        ),
+        body: action_body(json::read(body).unwrap().as_dict().unwrap(), None),
         expires: None,
         new: true,
     };
     world.steps.drive(world.engine.change(vec![ask])).unwrap();
+    world
+}
+
+fn answer(world: &World, id: ExecutionId) {
+    let user = Str::from("ann");
+    let answered = world
+        .engine
+        .respond(id, dict! { "continue" => true }, &user, &[]);
+    world.steps.drive(answered).unwrap();
+    world.steps.settle();
+}
+
+/// Who waits, in which place at which gate.
+fn waiting(world: &World, ids: &[ExecutionId]) -> String {
+    let place = |id: &ExecutionId| match &*world.engine.places(*id) {
+        [] => "-".to_owned(),
+        [place] => format!("{} {}/{}", place.gate, place.place, place.running),
+        more => panic!("{more:?}"),
+    };
+    ids.iter().map(place).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn a_limit_that_is_raised_or_lowered_holds_at_once() {
+    let world = with_inquiries();
+    let limit = |threshold: usize| {
+        put_policy(&world, "one", &concurrency("core.ask", threshold));
+        world.steps.settle();
+    };
+    limit(1);
+    let ids: Vec<ExecutionId> = (0..5).map(|_| world.run("core.ask")).collect();
+    assert_eq!(
+        waiting(&world, &ids),
+        "-, p.one 1/1, p.one 2/1, p.one 3/1, p.one 4/1"
+    );
+    limit(3);
+    assert_eq!(waiting(&world, &ids), "-, -, -, p.one 1/3, p.one 2/3");
+    limit(2);
+    answer(&world, ids[0]);
+    assert_eq!(waiting(&world, &ids), "-, -, -, p.one 1/2, p.one 2/2");
+    answer(&world, ids[1]);
+    assert_eq!(waiting(&world, &ids), "-, -, -, -, p.one 1/2");
+}
+
+#[test]
+fn nobody_waits_at_a_policy_that_is_gone() {
+    let disabled = format!(r#""enabled": false, {}"#, concurrency("core.ask", 1));
+    for says in [None, Some(disabled), Some(concurrency("core.noop", 1))] {
+        let world = with_inquiries();
+        limit_to_one(&world, "core.ask", "one");
+        let ids: Vec<ExecutionId> = (0..3).map(|_| world.run("core.ask")).collect();
+        assert_eq!(waiting(&world, &ids), "-, p.one 1/1, p.one 2/1");
+        if let Some(says) = &says {
+            put_policy(&world, "one", says);
+        } else {
+            let (kind, key) = (DocumentKind::Policy, "p.one".into());
+            let change = vec![Change::Delete { kind, key }];
+            world.steps.drive(world.engine.change(change)).unwrap();
+        }
+        world.steps.settle();
+        assert_eq!(waiting(&world, &ids), "-, -, -", "{says:?}");
+        for id in ids {
+            assert_eq!(world.status(id), Status::Pending, "{says:?}");
+        }
+    }
+}
+
+#[test]
+fn who_waits_at_a_policy_that_changes_waits_at_what_it_says_now() {
+    let world = with_inquiries();
+    limit_to_one(&world, "core.ask", "one");
+    let hosts = ["web1", "web2", "web1", "web2", "web2"];
+    let ask = |host: &str| world.ask("core.ask", dict! { "host" => host });
+    let ids = hosts.map(ask);
+    world.steps.settle();
+    assert_eq!(
+        waiting(&world, &ids),
+        "-, p.one 1/1, p.one 2/1, p.one 3/1, p.one 4/1"
+    );
+    let by_host = r#""policy_type": "action.concurrency.attr", "resource_ref": "core.ask",
+        "parameters": {"threshold": 1, "attributes": ["host"]}"#;
+    put_policy(&world, "one", by_host);
+    world.steps.settle();
+    let expected = r#"-, -, p.one ["web1"] 1/1, p.one ["web2"] 1/1, p.one ["web2"] 2/1"#;
+    assert_eq!(waiting(&world, &ids), expected);
+    answer(&world, ids[0]);
+    assert_eq!(world.status(ids[2]), Status::Pending);
+    let canceling = by_host.replace("\"threshold\"", "\"action\": \"cancel\", \"threshold\"");
+    put_policy(&world, "one", &canceling);
+    world.steps.settle();
+    assert_eq!(world.status(ids[3]), Status::Canceled);
+    assert_eq!(world.status(ids[1]), Status::Pending);
+    answer(&world, ids[1]);
+    answer(&world, ids[2]);
+    assert_eq!(world.unfinished(), [""; 0]);
+}
+
+#[test]
+fn a_secret_that_divides_a_limit_is_not_shown() {
+    let world = with_inquiries();
+    let rest = r#""policy_type": "action.concurrency.attr", "resource_ref": "core.ask",
+        "parameters": {"threshold": 1, "attributes": ["pin", "host"]}"#;
+    put_policy(&world, "one", rest);
+    let ask = |pin: &str| world.ask("core.ask", dict! { "pin" => pin, "host" => "web1" });
+    let ids = ["4711", "4711", "0815"].map(ask);
+    world.steps.settle();
+    let expected = r#"-, p.one ["********","web1"] 1/1, -"#;
+    assert_eq!(waiting(&world, &ids), expected);
+    let world = world.restarted();
+    world.steps.settle();
+    assert_eq!(waiting(&world, &ids), expected);
+    answer(&world, ids[0]);
+    assert_eq!(waiting(&world, &ids), "-, -, -");
+}
+
+#[test]
+fn who_waits_at_a_limit_is_served_in_order_and_knows_its_place() {
+    let world = with_inquiries();
     limit_to_one(&world, "core.ask", "one");
     let ids: Vec<ExecutionId> = (0..5).map(|_| world.run("core.ask")).collect();
     let places = |world: &World| -> Vec<Option<usize>> {
@@ -553,11 +697,48 @@ fn who_waits_at_a_limit_is_served_in_order_and_knows_its_place() {
     let world = world.restarted();
     world.steps.settle();
     assert_eq!(places(&world), [None, Some(1), None, Some(2), Some(3)]);
-    let answer = dict! { "continue" => true };
-    let user = Str::from("ann");
-    let answered = world.engine.respond(ids[0], answer, &user, &[]);
-    world.steps.drive(answered).unwrap();
-    world.steps.settle();
+    answer(&world, ids[0]);
     assert_eq!(world.status(ids[1]), Status::Pending);
     assert_eq!(places(&world), [None, None, None, Some(1), Some(2)]);
+}
+
+const ITEMS: &str = "
+version: 1.0
+tasks:
+  all:
+    with: <% list(0, ITEM, 2) %>
+    action: core.strict
+    input: {n: '<% item() %>'}
+    next: [{do: after}]
+  after:
+    action: core.ask
+output:
+  - status: <% task(all).status %>
+  - items: <% task(all).result.items.select(switch($ = null => null, true => $.status)) %>
+";
+
+#[test]
+fn the_record_of_a_task_over_items_has_all_of_them() {
+    let succeeded = r#"{"status":"succeeded","items":["succeeded","succeeded","succeeded"]}"#;
+    // The one that can't be started has no result.
+    let failed = r#"{"status":"failed","items":["succeeded",null,"succeeded"]}"#;
+    for (item, output) in [("1", succeeded), ("none", failed)] {
+        for restarts in [false, true] {
+            let mut world = with_inquiries();
+            let text = ITEMS.replace("ITEM", item);
+            put_workflow(&world, "p.items", "orquesta", &text);
+            let id = world.run("p.items");
+            if restarts {
+                world = world.restarted();
+                world.steps.settle();
+            }
+            let children = world.children(id);
+            let mut asked = children.iter();
+            let asked = asked.find(|child| child.state().status() == Status::Pending);
+            answer(&world, asked.expect("the inquiry").id());
+            let result = json::read(&world.result(id)).unwrap();
+            let given = result.get("output").unwrap().to_json();
+            assert_eq!(given, output, "restarted: {restarts}");
+        }
+    }
 }
