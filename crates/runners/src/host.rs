@@ -32,6 +32,8 @@ pub struct Settings {
     /// The virtual environment with the libraries that stand behind those of every pack; it need
     /// not be there.
     pub shared_environment: Option<PathBuf>,
+    /// Whether Python actions can import from the directory `lib` of their pack.
+    pub common_libs: bool,
     /// The base directory whose `configs/` an error message names.
     pub base_dir: PathBuf,
     /// How long a process may take to heed SIGTERM before it gets SIGKILL.
@@ -67,6 +69,7 @@ impl Settings {
             always_session: false,
             python: find_program("python3").unwrap_or_else(|| PathBuf::from("/usr/bin/python3")),
             shared_environment: None,
+            common_libs: false,
             base_dir: PathBuf::from("/opt/stackstorm"),
             grace: Duration::from_secs(10),
             drain: Duration::from_secs(3),

@@ -237,6 +237,26 @@ async fn shared_libraries_stand_behind_the_packs_own_and_the_interpreters() {
     }
 }
 
+#[tokio::test]
+async fn what_actions_and_sensors_share_can_be_imported_where_it_is_allowed() {
+    let source = "import own\nclass A(Action):\n  def run(self):\n    return own.X";
+    for is_allowed in [false, true] {
+        let fixture = Fixture::with(|settings| settings.common_libs = is_allowed);
+        fixture.file("packs/tests/lib/own.py", "X = 'common'");
+        for isolation in BOTH {
+            let job = action(&fixture, "asks", source, isolation);
+            let ran = fixture.run("python-script", job).await;
+            let result = ran.result();
+            let expected = if is_allowed {
+                "common"
+            } else {
+                "No module named 'own'"
+            };
+            assert!(result.contains(expected), "{is_allowed}: {result}");
+        }
+    }
+}
+
 /// Statements that give text, and that text: what packs import of StackStorm.
 const IMPORTS: &[(&str, &str)] = &[
     (

@@ -65,6 +65,10 @@ pub(crate) struct Options {
     /// packs, environments and configurations, for packs that have its paths written into them.
     #[arg(long, env = "SQUALL_STACKSTORM_ROOT", value_name = "DIR")]
     pub(crate) stackstorm_root: Option<PathBuf>,
+    /// Python actions can import from the directory `lib` of their pack, as sensors can; StackStorm's
+    /// `enable_common_libs`.
+    #[arg(long, env = "SQUALL_COMMON_LIBS")]
+    pub(crate) common_libs: bool,
     /// The directory with the configurations of packs, `PACK.yaml` each; by default `configs` in the
     /// data directory.
     #[arg(long, env = "SQUALL_CONFIGS")]
@@ -483,6 +487,7 @@ async fn start_engine(
     runner_settings.helper = std::env::current_exe().ok();
     runner_settings.ssh = options.ssh.settings(data);
     runner_settings.shared_environment = Some(data.join(SHARED_ENVIRONMENT));
+    runner_settings.common_libs = options.common_libs;
     runner_settings.base_env.extend(pack_paths(options, data)?);
     if let Some(program) = &runner_settings.helper {
         // What installs packs reads their metadata with it.

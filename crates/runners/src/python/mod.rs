@@ -76,7 +76,10 @@ impl Python {
         let library = squall_python::unpack(&self.host.settings.run_dir).map_err(|error| {
             format!("the Python files of the server can't be unpacked: {error}")
         })?;
-        let paths = import_paths(job);
+        let mut paths = import_paths(job);
+        if self.host.settings.common_libs {
+            paths.insert(0, job.pack_dir.join("lib"));
+        }
         let env = self.environment(job, &paths, &library);
         let document = self.document(job, entry_point, &paths, &env);
         let io = |error: io::Error| format!("the parameters can't be passed on: {error}");

@@ -149,6 +149,7 @@ async fn demo(
         access: crate::access::AccessOptions::default(),
         ssh: crate::ssh::SshOptions::default(),
         stackstorm_root: None,
+        common_libs: false,
         packs: vec![place.packs()],
         configs: None,
         overrides: None,
