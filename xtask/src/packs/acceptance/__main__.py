@@ -46,8 +46,9 @@ def main():
     found.sort(key=lambda pack: (pack[0] != "st2", pack[0]))
     report = Report()
     place = tempfile.mkdtemp(prefix="squall-packs-")
-    with Server(options.squall, place, options.cache) as server:
-        lives = [Life(name, path, server, report) for name, path in found]
+    server = Server(options.squall, place, options.cache)
+    lives = [Life(name, path, server, report) for name, path in found]
+    with server:
         for life in lives:
             life.run()
         # Not before all have run: some depend on others.

@@ -48,15 +48,20 @@ class Server:
         self.cache = cache
         self.data = os.path.join(place, "data")
         self.bin = os.path.join(place, "bin")
+        # Packs that the server uses where they are.
+        self.given = os.path.join(place, "given")
+        self.key_file = os.path.join(place, "id_ed25519")
         self.variables = {}
-        self.arguments = []
+        self.arguments = ["--ssh-key-file", self.key_file, "--packs", self.given, "--common-libs"]
         self.made_root = False
         self.process = None
         self.url = self.token = None
         os.makedirs(self.bin)
+        os.makedirs(self.given)
 
     def __enter__(self):
         os.makedirs(self.data, mode=0o700)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key_file], check=True)
         if not os.path.exists(os.path.join(ROOT, "packs")):
             # Some packs have these paths written into them; another run may be using them.
             self.made_root = not os.path.exists(ROOT)

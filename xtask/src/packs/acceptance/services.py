@@ -108,10 +108,13 @@ def smtp_sink():
         server.server_close()
 
 
+PACKAGES = {"dovecot": "dovecot-imapd", "sshd": "openssh-server"}
+
+
 def program(name):
     found = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
     if not found:
-        package = {"dovecot": "dovecot-imapd"}.get(name, name)
+        package = PACKAGES.get(name, name)
         raise RuntimeError("%s is missing: apt-get install %s" % (name, package))
     return found
 
@@ -188,6 +191,34 @@ def dovecot(place, user, password):
     command = [program("dovecot"), "-F", "-c", config]
     return Program(command, port, os.path.join(place, "dovecot.out"))
 
+
+def sshd(place, key):
+    """An SSH server on which the owner of `key` signs in as whoever runs this."""
+    port = free_port()
+    host_key, config = os.path.join(place, "host_key"), os.path.join(place, "sshd_config")
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", host_key], check=True)
+    with open(config, "w") as file:
+        file.write(SSHD % {"port": port, "host_key": host_key, "key": key})
+    if os.geteuid() == 0:
+        # Where root's sshd separates privileges; a fresh machine does not have it yet.
+        os.makedirs("/run/sshd", exist_ok=True)
+    command = [program("sshd"), "-D", "-f", config, "-E", os.path.join(place, "sshd.log")]
+    return Program(command, port, os.path.join(place, "sshd.out"))
+
+
+SSHD = """
+ListenAddress 127.0.0.1
+Port %(port)d
+HostKey %(host_key)s
+AuthorizedKeysFile %(key)s.pub
+PidFile none
+StrictModes no
+UsePAM no
+UseDNS no
+PermitRootLogin yes
+PasswordAuthentication no
+Subsystem sftp internal-sftp
+"""
 
 DOVECOT = """
 base_dir = %(place)s/run

@@ -1,9 +1,11 @@
 """git: commits of a repository become events, also across a restart of the server."""
 
+import getpass
 import os
 import subprocess
 
 from server import wait_for
+from services import sshd
 
 
 def git(place, *arguments):
@@ -54,6 +56,7 @@ def run(pack):
     enforcements = server.get("/ruleenforcements", rule_ref="git.on_commit", limit=-1)
     pack.check("one enforcement for each event", len(enforcements) == len(events), len(enforcements))
     merged(pack)
+    cloned(pack, remote, third)
     server.delete("/rules/git.on_commit")
 
 
@@ -70,3 +73,16 @@ def merged(pack):
         server.post("/webhooks/github/pulls/merge", body)
     wait_for("the enforcement", enforcements)
     pack.check("true of JSON is not the text True", len(enforcements()) == 1, enforcements())
+
+
+def cloned(pack, remote, newest):
+    """git.clone runs on a remote host, which this one plays."""
+    with sshd(pack.place(), pack.server.key_file) as host:
+        hosts = {"hosts": "127.0.0.1:%d" % host.port, "username": getpass.getuser()}
+        target = os.path.join(pack.place(), "clone")
+        parameters = dict(hosts, source="file://" + remote, destination=target)
+        pack.succeeds("git.clone on a remote host", "git.clone", parameters)
+        pack.check("the clone is there", git(target, "rev-parse", "HEAD") == newest)
+        again = pack.server.run("git.clone", parameters)
+        told = "already exists" in str(again["result"])
+        pack.check("a clone into a place that is taken fails", again["status"] == "failed" and told, again)

@@ -13,3 +13,25 @@ def run(pack):
     command = str(ping.get("result"))
     pack.check("the template becomes a command", ping["status"] == "succeeded" or "ping" in command,
                ping)
+    python_2(pack)
+
+
+def python_2(pack):
+    """The format of `geoip` calls `iteritems`, which dictionaries no longer have."""
+    server = pack.server
+    alias = server.get("/actionalias/networking_utils.geoip")
+    made = server.post("/actionalias", {
+        "name": "networking_utils_old", "pack": "default", "action_ref": "core.noop",
+        "formats": ["old way"], "result": {
+            "format": "{% for key, value in execution.parameters.iteritems() %}{{ key }}{% endfor %}",
+        },
+    })
+    pack.check("its alias is of that kind", ".iteritems()" in alias["result"]["format"], alias)
+    done = server.post("/aliasexecution/match_and_execute", {
+        "command": "old way", "user": "ann", "source_channel": "ops",
+    })["results"][0]["execution"]
+    server.ended(done["id"])
+    said = server.run("chatops.format_execution_result", {"execution_id": done["id"]})
+    told = "has no attribute 'iteritems'" in said["result"]["stderr"]
+    pack.check("its result is an error, as in the reference", said["status"] == "failed" and told, said)
+    server.delete("/actionalias/" + made["ref"])

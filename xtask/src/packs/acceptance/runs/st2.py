@@ -1,5 +1,9 @@
 """st2: the published client against this server, by the action's token and by an API key."""
 
+import os
+
+from server import wait_for
+
 
 def run(pack):
     pack.configure()
@@ -85,17 +89,67 @@ def aliases(pack):
     slow = server.start_action("core.local", {"cmd": "sleep 60"})
     told(pack, "st2 cancel execution " + slow, slow + " - ", "#219939")
     pack.check("chat has canceled it", server.ended(slow)["status"] == "canceled")
+    workflows(pack)
     server.delete("/rules/default.st2_chat")
 
 
-def told(pack, command, text, color=None):
+ASKING = """
+version: 1.0
+tasks:
+  wait:
+    action: core.local
+    input: {cmd: "while [ -e '%s' ]; do sleep 0.1; done"}
+    next: [{when: <% succeeded() %>, do: ask}]
+  ask:
+    action: core.ask
+    input:
+      schema:
+        type: object
+        properties: {approved: {type: boolean, required: true}}
+"""
+
+
+def workflows(pack):
+    """A workflow that is paused, resumed and answered by chat."""
+    server = pack.server
+    path = os.path.join(pack.place(), "file")
+    open(path, "w").close()
+    # Not as an action of the pack, of which nothing must be left.
+    action = server.post("/actions", {
+        "name": "st2_asking", "pack": "default", "runner_type": "orquesta", "enabled": True,
+        "entry_point": "workflows/st2_asking.yaml", "parameters": {},
+        "data_files": [{"file_path": "actions/workflows/st2_asking.yaml", "content": ASKING.replace("%s", path)}],
+    })
+    id_ = server.start_action("default.st2_asking")
+
+    def has(status):
+        return server.get("/executions/" + id_)["status"] == status
+
+    def pending():
+        below = server.get("/executions/%s/children" % id_)
+        return [child["id"] for child in below if child["status"] == "pending"]
+
+    wait_for("the workflow's start", lambda: has("running"))
+    told(pack, "st2 pause execution " + id_, "pausing", "#219939")
+    os.unlink(path)
+    wait_for("the pause", lambda: has("paused"))
+    told(pack, "st2 resume execution " + id_, "", "#219939")
+    inquiry = wait_for("the inquiry", pending)[0]
+    command = "st2 respond to inquiry %s with " % inquiry
+    told(pack, command + '{"approved": "soon"}', "did not fit", status="failed")
+    told(pack, command + '{"approved": true}', "was accepted!")
+    pack.check("the workflow goes on with the answer", server.ended(id_)["status"] == "succeeded")
+    server.delete("/actions/" + action["ref"])
+
+
+def told(pack, command, text, color=None, status="succeeded"):
     server = pack.server
     made = server.post("/aliasexecution/match_and_execute", {
         "command": command, "user": "ann", "source_channel": "ops",
     })["results"][0]
     id_ = made["execution"]["id"]
     done = server.ended(id_)
-    pack.check("`%s` is done" % command, done["status"] == "succeeded", done)
+    pack.check("`%s` has %s" % (command, status), done["status"] == status, done)
     said = server.get("/aliasexecution/%s/result" % id_)
     pack.check("`%s` is told" % command, text in said["message"], said)
     if color:
