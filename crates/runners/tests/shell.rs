@@ -231,6 +231,11 @@ async fn what_cannot_start_says_so() {
     Arc::make_mut(&mut job.runner_parameters).insert("cwd", "/no/such/dir");
     let ran = fixture.run("local-shell-cmd", job).await;
     assert!(ran.text("stderr").contains("/no/such/dir"));
+    let mut job = command("true");
+    job.entry_point = Some(fixture.file("meant.sh", "true\n"));
+    let ran = fixture.run("local-shell-cmd", job).await;
+    let refused = "entry_point is only valid for local-shell-script runner";
+    assert!(ran.result().contains(refused), "{}", ran.result());
 }
 
 #[tokio::test]

@@ -71,6 +71,10 @@ impl Runner for ShellCommand {
     }
 
     async fn run(&self, job: Job, output: OutputSink, cancel: CancelSignal) -> Outcome {
+        if job.entry_point.is_some() {
+            // Whoever wrote it meant the other runner, and `cmd` would be something else.
+            return Outcome::failed("entry_point is only valid for local-shell-script runner");
+        }
         let command = match job.runner_parameters.get("cmd") {
             None | Some(Value::Null) => return Outcome::failed("the parameter `cmd` is missing"),
             Some(command) => python::str(command),
