@@ -16,6 +16,9 @@ use super::process::{command_line, log_output, spawn};
 use super::tree::kill_tree;
 use super::{Limits, Phase, Ports, Protocol, SensorSpec, SensorState, protocol};
 
+/// How often is looked, within the time after which a sensor hangs perhaps, whether it does.
+const LOOKS: u32 = 6;
+
 /// Changes of triggers that may wait for a sensor that does not take them.
 const CHANGES_MAX: usize = 256;
 
@@ -291,6 +294,8 @@ impl Service {
         let doing = Arc::clone(&conversation.doing);
         let talk = conversation.run(|| state.send_modify(|state| state.phase = Phase::Running));
         tokio::pin!(talk);
+        // What hangs began at any moment between two looks.
+        let look_period = self.limits.overdue_after / LOOKS;
         let mut outcome = None;
         let mut status = None;
         while outcome.is_none() || status.is_none() {
@@ -306,7 +311,7 @@ impl Service {
                     status = Some(ended);
                     process.kill_tree().await;
                 }
-                () = self.ports.env.sleep(self.limits.overdue_after) => self.look(&doing),
+                () = self.ports.env.sleep(look_period) => self.look(&doing),
                 Some(change) = self.changes.recv() => {
                     apply(&mut self.triggers, &change);
                     let message = dict! { "type" => change.kind, "trigger" => change.trigger };
