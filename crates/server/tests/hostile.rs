@@ -50,6 +50,22 @@ class Flood(Sensor):
     def remove_trigger(self, trigger): pass
 ";
 
+/// One that is not configured.
+const WRONG: &str = "
+from st2reactor.sensor.base import Sensor
+
+class Wrong(Sensor):
+    def __init__(self, sensor_service, config=None):
+        super().__init__(sensor_service=sensor_service, config=config)
+        self.url = self.config['endpoint']['url']
+    def setup(self): pass
+    def run(self): pass
+    def cleanup(self): pass
+    def add_trigger(self, trigger): pass
+    def update_trigger(self, trigger): pass
+    def remove_trigger(self, trigger): pass
+";
+
 #[test]
 fn the_server_goes_on_whatever_comes() {
     let place = tempfile::tempdir().unwrap();
@@ -85,6 +101,16 @@ fn the_server_goes_on_whatever_comes() {
                 "class_name: Dead\nentry_point: dead.py\ntrigger_types: []\n",
             ),
             ("sensors/dead.py", "import os\nos._exit(7)\n"),
+            (
+                "sensors/absent.yaml",
+                "class_name: Absent\nentry_point: absent.py\ntrigger_types: []\n",
+            ),
+            ("sensors/absent.py", "import no_such_module\n"),
+            (
+                "sensors/wrong.yaml",
+                "class_name: Wrong\nentry_point: wrong.py\ntrigger_types: []\n",
+            ),
+            ("sensors/wrong.py", WRONG),
             (
                 "rules/any.yaml",
                 "name: any\ntrigger: {type: core.st2.webhook, parameters: {url: any}}\ncriteria: {}\naction: {ref: core.noop}\n",
@@ -144,7 +170,7 @@ fn the_server_goes_on_whatever_comes() {
         .unwrap();
     assert!(kept.len() < 32 << 20, "{}", kept.len());
 
-    // The sensor that floods waits for each event; the one that dies is started later and later.
+    // The sensor that floods waits for each event; those that fail are started later and later.
     let sensors = server.json(&["sensor", "list", "--pack", "hostile"]);
     let state = |name: &str| {
         let sensors = sensors.as_list().unwrap().iter();
@@ -158,9 +184,19 @@ fn the_server_goes_on_whatever_comes() {
         Some("running"),
         "{flood:?}"
     );
-    let dead = state("hostile.Dead");
-    let error = dead.get("last_error").unwrap().as_str().unwrap();
-    assert!(error.contains("exit status: 7"), "{error}");
+    for (name, reason) in [
+        ("hostile.Dead", "exit status: 7"),
+        ("hostile.Absent", "No module named 'no_such_module'"),
+        (
+            "hostile.Wrong",
+            "perhaps for its config: KeyError: 'endpoint'",
+        ),
+    ] {
+        let process = state(name);
+        let error = process.get("last_error").and_then(Value::as_str);
+        let error = error.unwrap_or_else(|| panic!("{name}: {process:?}"));
+        assert!(error.contains(reason), "{name}: {error}");
+    }
     let events = server.json(&[
         "trigger-instance",
         "list",
