@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use squall_model::{
-    Event, Execution, ExecutionId, Lease, Origin, Outcome, Progress, State, Timestamp,
+    Event, Execution, ExecutionId, Lease, Origin, Outcome, Progress, State,
+    Status as ExecutionStatus, Timestamp,
 };
 use squall_store::{Command, CommitError, Refusal};
-use squall_value::{Value, dict};
+use squall_value::{Dict, Value, dict};
+use squall_workflow::definition::Language;
 use squall_workflow::{Status, TaskEvent};
 
 use super::children::{Note, Place};
@@ -213,7 +215,12 @@ impl Engine {
         let is_late = place.deadline.is_some() && progress.ended >= place.deadline;
         // What was stopped because the time was up is told for the whole task at once.
         if !is_late || progress.state != State::Ended(Outcome::Canceled) {
-            self.tell_status(loaded, place, progress.state, end.result.clone());
+            let is_chain = loaded.conductor.definition().language == Language::Chain;
+            let result = match &end.result {
+                Value::Dict(result) if is_chain && has_paused(&end.execution) => resumed(result),
+                result => result.clone(),
+            };
+            self.tell_status(loaded, place, progress.state, result);
         }
         let now = self.env.now();
         let is_over = place.deadline.is_some_and(|deadline| deadline <= now);
@@ -684,4 +691,24 @@ fn align(progress: Progress, status: Status, now: Timestamp) -> Progress {
     events
         .iter()
         .fold(progress, |progress, event| step(progress, *event, now))
+}
+
+/// Whether an execution has waited for a person.
+fn has_paused(execution: &Execution) -> bool {
+    let mut log = execution.progress.log.iter();
+    log.any(|entry| {
+        matches!(
+            entry.status,
+            ExecutionStatus::Pending | ExecutionStatus::Paused
+        )
+    })
+}
+
+/// The result of a task that a chain has waited for, as its templates see it: StackStorm puts it
+/// beside the one of before the pause, as its `result`, so that an inquiry's answer is found at
+/// `ask.result.response`.
+fn resumed(result: &Arc<Dict>) -> Value {
+    let mut seen = (**result).clone();
+    seen.insert("result", Value::Dict(Arc::clone(result)));
+    Value::from(seen)
 }

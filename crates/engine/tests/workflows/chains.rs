@@ -5,6 +5,7 @@ use squall_model::{DocumentKind, Status};
 use squall_value::{Value, dict, json};
 
 use crate::world::World;
+use crate::{answer, put_workflow, with_inquiries};
 
 /// A server with a chain, in a pack whose configuration has a secret.
 fn world(chain: &str) -> World {
@@ -197,4 +198,42 @@ vars: {word: '{{ config_context.word }}'}
         result.contains("say **") && !result.contains("abracadabra"),
         "{result}"
     );
+}
+
+const ASKING: &str = "
+chain:
+  - name: ask
+    ref: core.ask
+    on-success: tell
+  - name: tell
+    ref: core.ask
+    params: {host: '{{ ask.result.response.continue }} {{ ask.response.continue }}'}
+";
+
+#[test]
+fn a_chain_sees_what_it_has_waited_for_as_a_result_in_the_result() {
+    for restarts in [false, true] {
+        let mut world = with_inquiries();
+        put_workflow(&world, "p.asking", "action-chain", ASKING);
+        let id = world.run("p.asking");
+        if restarts {
+            world = world.restarted();
+            world.steps.settle();
+        }
+        answer(&world, world.children(id)[0].id());
+        let told = world.children(id).last().expect("the task").clone();
+        let given = told
+            .request
+            .parameters
+            .get("host")
+            .expect("rendered")
+            .to_json();
+        assert_eq!(given, r#""True True""#, "restarted: {restarts}");
+        answer(&world, told.id());
+        let result = json::read(&world.result(id)).unwrap();
+        let listed = result.get("tasks").and_then(Value::as_list).unwrap();
+        let asked = listed[0].get("result").unwrap();
+        assert!(asked.get("response").is_some(), "{}", asked.to_json());
+        assert!(asked.get("result").is_none(), "{}", asked.to_json());
+    }
 }
