@@ -82,7 +82,7 @@ pub(crate) fn write(packs: &Path, unrelated: usize) -> Result<()> {
     let workflows = [
         ("failing", FAILING.to_owned()),
         ("sequence", sequence("core.noop")),
-        ("sequence_shell", sequence("core.local cmd=/bin/true")),
+        ("sequence_shell", sequence(r#"core.local cmd="true""#)),
         ("items", items()),
     ];
     for (name, text) in workflows {
