@@ -152,7 +152,9 @@ impl Default for Limits {
             failures_max: 10,
             stable_after: Duration::from_secs(60),
             overdue_after: Duration::from_secs(60),
-            flood_events: 10_000,
+            // A loop that waits for nothing comes to some hundreds in a second, as each event is
+            // stored before the next; what watches something seldom has so many for long.
+            flood_events: 2_000,
             flood_within: Duration::from_secs(10),
             stop_grace: Duration::from_secs(5),
         }
