@@ -344,6 +344,9 @@ impl Emitter<'_> {
     fn double_quoted(&mut self, text: &[char], split: bool) {
         self.indicator("\"", true, false);
         let mut start = 0;
+        // The space whose backslash is written already, at the beginning of a line. PyYAML can break
+        // the line once more between the two, which makes another text of it.
+        let mut escaped = None;
         for end in 0..=text.len() {
             let c = text.get(end).copied();
             if c.is_none_or(|c| self.needs_escape(c)) {
@@ -360,6 +363,7 @@ impl Emitter<'_> {
             if end > 0
                 && end + 1 < text.len()
                 && (c == Some(' ') || start >= end)
+                && escaped != Some(end)
                 && self.column + end > self.width.saturating_add(start)
                 && split
             {
@@ -373,6 +377,7 @@ impl Emitter<'_> {
                 self.indention = false;
                 if text[start] == ' ' {
                     self.push(&['\\']);
+                    escaped = Some(start);
                 }
             }
         }

@@ -640,3 +640,22 @@ fn keys_of_keys_of_keys_are_refused_in_little_space() {
         }
     }
 }
+
+/// Where the indentation leaves no room, every word is on a line of its own.
+#[test]
+fn long_texts_far_to_the_right_read_back() {
+    for text in [
+        "z   - [\u{1f018} !!",
+        "\u{1f600}  b  \u{7}  c ",
+        "   \u{2028} x\u{85} y",
+    ] {
+        let mut nested = Value::from(text);
+        for _ in 0..60 {
+            nested = squall_value::list![nested];
+        }
+        for style in [EmitStyle::people(), EmitStyle::pyyaml()] {
+            let written = emit(&nested, &style);
+            assert_eq!(value(&written).unwrap(), nested, "{written:?}");
+        }
+    }
+}
