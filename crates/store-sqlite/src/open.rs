@@ -2,6 +2,8 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 use squall_store::Error;
@@ -109,6 +111,11 @@ fn create_private(path: &Path) -> Result<(), Error> {
     }
 }
 
+/// How often, and after what pauses, is looked whether the other server is gone: one that was killed
+/// a moment ago holds its files until the kernel has cleared it away, with what it was just starting.
+const LOCK_LOOKS: u32 = 40;
+const LOCK_LOOK_EVERY: Duration = Duration::from_millis(50);
+
 /// Keeps other servers away for as long as the file is held open. SQLite's own locks would let two
 /// servers write by turns, each believing that it is alone.
 fn lock(path: &Path) -> Result<File, Error> {
@@ -123,7 +130,17 @@ fn lock(path: &Path) -> Result<File, Error> {
         .map_err(|error| {
             Error::Unusable(format!("{} cannot be written: {error}", name.display()))
         })?;
-    match file.try_lock() {
+    let mut looks = 0;
+    let locked = loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if looks < LOCK_LOOKS => {
+                looks += 1;
+                thread::sleep(LOCK_LOOK_EVERY);
+            }
+            locked => break locked,
+        }
+    };
+    match locked {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::Unusable(format!(
             "another server uses the data directory of {}: stop it first, or use a directory of \

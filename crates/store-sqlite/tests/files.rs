@@ -54,6 +54,21 @@ async fn one_server_at_a_time() {
     second.close().await;
 }
 
+/// As after `kill -9`: the kernel may still be clearing the last server away.
+#[tokio::test]
+async fn a_server_that_is_just_ending_is_waited_for() {
+    let directory = directory();
+    let path = directory.path().join("squall.db");
+    let first = open(&path).expect("the store opens");
+    let next = tokio::task::spawn_blocking(move || open(&path));
+    first.close().await;
+    let second = next.await.expect("no panic");
+    second
+        .expect("the store opens as soon as it is free")
+        .close()
+        .await;
+}
+
 #[tokio::test]
 async fn foreign_files_stay_as_they_are() {
     let directory = directory();
