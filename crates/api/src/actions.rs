@@ -175,6 +175,7 @@ async fn one_overview(Extract(api): State, caller: Caller, Path(id): Path<String
 async fn create(Extract(api): State, caller: Caller, sent: Sent) -> Result<Response> {
     let body = sent.object()?;
     changes::check_pack(body.get("pack").and_then(Value::as_str))?;
+    files::may_name(&api, &caller, &body, None)?;
     let document = changes::make(&api, &caller, DocumentKind::Action, &body).await?;
     Ok(created(&document))
 }
@@ -197,6 +198,8 @@ async fn update(
     if body.get("pack").is_none() {
         body.insert("pack", known.pack.clone());
     }
+    changes::check_pack(body.get("pack").and_then(Value::as_str))?;
+    files::may_name(&api, &caller, &body, Some(&known))?;
     let document = changes::replace(&api, &caller, DocumentKind::Action, &known, &body).await?;
     Ok(Json(squall_wire::definition(&document)))
 }
@@ -255,10 +258,13 @@ async fn duplicate(
         .action(&reference)
         .map(|action| Arc::clone(&action.document));
     let overwrite = sent.get("overwrite").and_then(Value::as_bool) == Some(true);
-    if there.is_some() && !overwrite {
-        return Err(Error::bad(format!(
-            "The requested destination action already exists: {reference}"
-        )));
+    if let Some(known) = &there {
+        if !overwrite {
+            return Err(Error::bad(format!(
+                "The requested destination action already exists: {reference}"
+            )));
+        }
+        caller.check(Permission::ActionModify, &rights::resource_of(known))?;
     }
     let Value::Dict(body) = squall_wire::definition(&from) else {
         return Err(Error::unknown_reference(&id));

@@ -53,6 +53,12 @@ fn checked(
         Value::Dict(body) => Arc::unwrap_or_clone(body),
         _ => Dict::new(),
     };
+    let entry_point = body.get("entry_point").and_then(Value::as_str);
+    if let Some(file) = entry_point.filter(|file| kind == DocumentKind::Action && !file.is_empty())
+    {
+        // Whoever may publish in one pack must not run the files of another.
+        crate::files::check_path(file)?;
+    }
     // What has a file keeps its name, so that it goes when the file goes.
     if let Some(file) = known.and_then(|known| known.body.get("metadata_file")) {
         body.insert("metadata_file", file.clone());

@@ -18,14 +18,26 @@ pub(crate) fn place(api: &Api, pack: &str, path: &str) -> Result<PathBuf> {
     let root = catalog
         .pack_directory(pack)
         .ok_or_else(|| Error::bad(format!("The pack \"{pack}\" has no directory.")))?;
-    let relative = Path::new(path);
-    let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
-    if path.is_empty() || path.contains('\0') || !relative.components().all(plain) {
+    check_path(path)?;
+    Ok(root.join(path))
+}
+
+/// Refuses what is no plain path below a directory. Of the ways to write one, `a/./b` and `a//b`
+/// among them, only the shortest is taken: whose a file is, is asked by its path.
+pub(crate) fn check_path(path: &str) -> Result<()> {
+    let parts = Path::new(path).components().map(|part| match part {
+        Component::Normal(part) => part.to_str(),
+        _ => None,
+    });
+    let parts: Option<Vec<&str>> = parts.collect();
+    let is_plain = parts.is_some_and(|parts| parts.join("/") == path);
+    if path.is_empty() || path.contains('\0') || !is_plain {
         return Err(Error::bad(format!(
-            "The file path \"{path}\" must be relative and lie in the pack."
+            "The file path \"{path}\" must be relative and lie in the pack, without `.`, `..` and \
+             empty parts."
         )));
     }
-    Ok(root.join(relative))
+    Ok(())
 }
 
 /// The file that an action runs.
@@ -126,10 +138,15 @@ fn may_write(
     let runs = |other: &&Arc<Action>| {
         other.reference.pack() == pack && within == Some(&*other.entry_point)
     };
-    let mut is_run = action.is_some_and(|(_, entry_point)| within == Some(entry_point));
+    let is_own = |other: &Action| action.is_some_and(|(own, _)| own == other.reference.as_str());
+    // What lies there already and is not the action's own may be imported by others, as all in
+    // `lib` may be.
+    let mut is_run = action.is_some_and(|(_, entry_point)| within == Some(entry_point))
+        && !within.is_some_and(|file| file.starts_with("lib/"))
+        && !place(api, pack, path)?.exists();
     for other in catalog.actions().filter(runs) {
         is_run = true;
-        if action.is_none_or(|(own, _)| own != other.reference.as_str()) {
+        if !is_own(other) {
             caller.check(
                 Permission::ActionModify,
                 &Resource::action(&other.reference),
@@ -146,6 +163,35 @@ fn may_write(
         !file.contains('/') && matches!(name, Some("yaml" | "yml" | "json"))
     });
     if is_run && !is_description {
+        return Ok(());
+    }
+    caller.check(Permission::PackModify, &Resource::pack(pack))
+}
+
+/// Asks for the right to name a file as what an action runs. A file that is there already and comes
+/// from neither the action as it was nor the request is the pack's: the action that runs it could
+/// be given another content for it later.
+pub(crate) fn may_name(
+    api: &Api,
+    caller: &Caller,
+    body: &Dict,
+    known: Option<&Document>,
+) -> Result<()> {
+    let text = |member| body.get(member).and_then(Value::as_str).unwrap_or_default();
+    let (pack, file) = (text("pack"), text("entry_point"));
+    let pack = if pack.is_empty() { "default" } else { pack };
+    let before = known.filter(|known| known.pack.as_deref() == Some(pack));
+    let before = before.and_then(|known| known.body.get("entry_point")?.as_str());
+    if file.is_empty() || before == Some(file) {
+        return Ok(());
+    }
+    check_path(file)?;
+    let path = format!("actions/{file}");
+    let sent = body.get("data_files").and_then(Value::as_list);
+    let mut sent = sent.unwrap_or_default().iter();
+    let is_sent = sent.any(|sent| sent.get("file_path").and_then(Value::as_str) == Some(&*path));
+    let is_there = || place(api, pack, &path).is_ok_and(|place| place.exists());
+    if is_sent || !is_there() {
         return Ok(());
     }
     caller.check(Permission::PackModify, &Resource::pack(pack))

@@ -86,6 +86,75 @@ async fn files_of_others_are_not_written_along_the_way() {
     }
 }
 
+/// A coder's wish to publish an action that runs `entry_point`, with that file.
+async fn publish_with(world: &World, entry_point: &str, path: &str) -> (StatusCode, Value) {
+    let body = dict! {
+        "pack" => "p", "name" => "sneak", "runner_type" => "python-script",
+        "entry_point" => entry_point,
+        "data_files" => vec![dict! { "file_path" => path, "content" => "sneaked" }],
+    };
+    world
+        .ask("coder", "POST", "/v1/actions", &body.to_json())
+        .await
+}
+
+#[tokio::test]
+async fn a_file_is_no_other_for_being_written_in_another_way() {
+    let world = World::new(Wishes::default()).await;
+    let pack = world.dir.path().join("packs/p");
+    std::fs::create_dir_all(pack.join("actions/lib")).unwrap();
+    std::fs::write(pack.join("actions/helper.py"), "shared").unwrap();
+    for (entry_point, path, status) in [
+        // Roundabout, and another pack's.
+        ("./noop.py", "actions/./noop.py", 400),
+        ("/noop.py", "actions//noop.py", 400),
+        ("./new.yaml", "actions/./new.yaml", 400),
+        ("../../q/actions/noop.py", "actions/new.py", 400),
+        // What all actions of the pack may import.
+        ("lib/new.py", "actions/lib/new.py", 403),
+        ("helper.py", "actions/helper.py", 403),
+        ("new.py", "actions/new.py", 201),
+    ] {
+        let (got, answer) = publish_with(&world, entry_point, path).await;
+        let told = answer.to_json();
+        assert_eq!(got.as_u16(), status, "{entry_point} {path}: {told}");
+    }
+    let text = |file| std::fs::read_to_string(pack.join(file)).unwrap();
+    assert_eq!(text("actions/noop.py"), "print('nothing')\n");
+    assert_eq!(text("actions/helper.py"), "shared");
+    // Nor in two steps: first named, then written.
+    for entry_point in ["helper.py", "../../q/actions/noop.py", "/bin/true"] {
+        let named = dict! {
+            "name" => "sneak", "runner_type" => "python-script", "entry_point" => entry_point,
+        };
+        let named = named.to_json();
+        let (got, answer) = world
+            .ask("coder", "PUT", "/v1/actions/p.sneak", &named)
+            .await;
+        let told = answer.to_json();
+        assert!(
+            matches!(got.as_u16(), 400 | 403),
+            "{entry_point}: {got} {told}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_copy_over_an_action_needs_the_right_to_change_it() {
+    let world = World::new(Wishes::default()).await;
+    let copy = r#"{"dest_pack":"p","dest_action":"noop","overwrite":true}"#;
+    for (user, status) in [("maker", 403), ("coder", 201)] {
+        let (got, answer) = world
+            .ask(user, "POST", "/v1/actions/p.ask/clone", copy)
+            .await;
+        assert_eq!(got.as_u16(), status, "{user}: {}", answer.to_json());
+    }
+    // Nobody moves anything into the packs that are the server's.
+    let moved = r#"{"pack":"core","name":"local","runner_type":"noop"}"#;
+    let (status, _) = world.ask("admin", "PUT", "/v1/actions/p.noop", moved).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+}
+
 #[tokio::test]
 async fn a_rule_needs_the_right_to_run_its_action() {
     let world = World::new(Wishes::default()).await;

@@ -86,6 +86,14 @@ const ROLES: &[(&str, &str)] = &[
         "name: coder\npermission_grants:\n- resource_uid: pack:p\n  permission_types: [action_all]\n",
     ),
     (
+        "roles/maker.yaml",
+        "name: maker\npermission_grants:\n- resource_uid: pack:p\n  permission_types: [action_create]\n",
+    ),
+    (
+        "assignments/maker.yaml",
+        "username: maker\nroles: [maker]\n",
+    ),
+    (
         "assignments/coder.yaml",
         "username: coder\nroles: [coder]\n",
     ),
