@@ -104,7 +104,7 @@ impl Directory {
         let changed = self
             .put(DocumentKind::ApiKey, &known.key, Value::from(body), None)
             .await?;
-        self.recognised.lock().remove(&*known.key);
+        self.forget(|hash, _| *hash == *known.key);
         Ok(changed)
     }
 
@@ -120,7 +120,7 @@ impl Directory {
             from: known.revision,
         };
         self.commit(vec![command]).await?;
-        self.recognised.lock().remove(&*known.key);
+        self.forget(|hash, _| *hash == *known.key);
         Ok(())
     }
 }

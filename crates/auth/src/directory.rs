@@ -1,13 +1,15 @@
 //! Who is known, and by what they are recognised.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use squall_env::{Env, fresh_id};
 use squall_model::{Document, DocumentKind, Timestamp};
+use squall_store::audit::Scope;
 use squall_store::{Command, CommitError, Store, Transaction, audit};
 use squall_value::{Str, Value, dict};
 use tokio::sync::Semaphore;
@@ -132,6 +134,18 @@ const CHECKS_MAX: usize = 2;
 /// How many recognised tokens are remembered.
 const REMEMBERED_MAX: usize = 10_000;
 
+/// Whose address it is: of IPv6 the network, for each customer has 2^64 addresses (RFC 6177).
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let mut parts = address.segments();
+            parts[4..].fill(0);
+            IpAddr::V6(Ipv6Addr::from(parts))
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
 /// Salt and hash of the decoy: well-formed, and nobody knows a password for it.
 const DECOY: &str = "NgrOSyCYNOHhIW5R6Fh8Zu3Vb4SZDbjTBo0Qc0SmnqZ2Jx7hPzLqK";
 
@@ -148,7 +162,9 @@ pub struct Directory {
     /// Where passwords of names are checked that the store has none of.
     backends: Vec<Arc<dyn Backend>>,
     /// Guesses that are checked at once; the others wait, and count what these have shown.
-    checks: Semaphore,
+    checks: Arc<Semaphore>,
+    /// How often credentials have ended before their time.
+    endings: AtomicU64,
     /// The hash of no one's password, so that an unknown name takes as long as a wrong password.
     decoy: String,
 }
@@ -174,7 +190,8 @@ impl Directory {
             action_tokens,
             recognised: Mutex::default(),
             backends: Vec::new(),
-            checks: Semaphore::new(CHECKS_MAX),
+            checks: Arc::new(Semaphore::new(CHECKS_MAX)),
+            endings: AtomicU64::new(0),
             decoy,
         }
     }
@@ -272,15 +289,16 @@ impl Directory {
     ///
     /// [`Error::Credentials`], [`Error::Throttled`], [`Error::Unavailable`], [`Error::Store`].
     pub async fn check_password(
-        &self,
+        self: &Arc<Self>,
         user: &str,
         password: &str,
         from: Option<IpAddr>,
     ) -> Result<(), Error> {
         // Without the permit, guesses sent all at once would pass before the first has failed.
-        let _permit = self.checks.acquire().await.ok();
+        let permit = Arc::clone(&self.checks).acquire_owned().await.ok();
         let now = self.env.now();
         let name = Str::from(user);
+        let from = from.map(network);
         let mut refused = self.by_name.lock().refused(&name, now);
         if let Some(from) = &from {
             refused = refused.max(self.by_address.lock().refused(from, now));
@@ -288,6 +306,26 @@ impl Directory {
         if let Some(seconds) = refused {
             return Err(Error::Throttled { seconds });
         }
+        let directory = Arc::clone(self);
+        let (user, password) = (user.to_owned(), password.to_owned());
+        let check = async move {
+            let checked = directory.guess(&user, &password, from).await;
+            drop(permit);
+            checked
+        };
+        // In a task of its own: who hangs up before the answer has guessed all the same, and keeps
+        // a processor busy until the guess is checked.
+        let task = match Scope::current() {
+            Some(scope) => tokio::spawn(scope.run(check)),
+            None => tokio::spawn(check),
+        };
+        task.await.unwrap_or(Err(Error::Credentials))
+    }
+
+    /// Checks a guess, and counts it if it is wrong.
+    async fn guess(&self, user: &str, password: &str, from: Option<IpAddr>) -> Result<(), Error> {
+        let now = self.env.now();
+        let name = Str::from(user);
         if self.verdict(user, password).await? == Verdict::Right {
             self.by_name.lock().succeeded(&name);
             return Ok(());
@@ -379,7 +417,7 @@ impl Directory {
     /// [`Error::Store`].
     pub async fn revoke(&self, token: &str) -> Result<bool, Error> {
         let (key, now) = (token_hash(token), self.env.now());
-        self.recognised.lock().remove(&key);
+        self.forget(|hash, _| hash == key);
         let Some(known) = self.store.document(DocumentKind::Token, &key, now).await? else {
             return Ok(false);
         };
@@ -412,7 +450,8 @@ impl Directory {
             .await
     }
 
-    /// Whoever is removed is removed for the actions that still run on their behalf, too.
+    /// Whoever is removed is removed for the actions that still run on their behalf, too. The token
+    /// ends with the execution that was handed it.
     async fn by_action_token(
         &self,
         hash: String,
@@ -429,6 +468,12 @@ impl Directory {
             if is_before || self.user(&claims.user).await?.is_none() {
                 return Ok(None);
             }
+        }
+        if let Ok(id) = claims.execution.parse()
+            && let Some(execution) = self.store.execution(id).await?
+            && execution.state().is_ended()
+        {
+            return Ok(None);
         }
         let identity = Identity {
             user: Str::from(claims.user),
@@ -457,6 +502,20 @@ impl Directory {
             recognised.retain(|_, (_, believed)| *believed > now);
         }
         recognised.insert(hash, (identity.clone(), believed));
+    }
+
+    /// Believes no more what ended before its time.
+    pub(crate) fn forget(&self, has_ended: impl Fn(&str, &Identity) -> bool) {
+        let mut recognised = self.recognised.lock();
+        recognised.retain(|hash, (identity, _)| !has_ended(hash, identity));
+        self.endings.fetch_add(1, Ordering::Release);
+    }
+
+    /// Rises whenever credentials end before their time: what lasts longer than a request asks
+    /// again then.
+    #[must_use]
+    pub fn endings(&self) -> u64 {
+        self.endings.load(Ordering::Acquire)
     }
 
     /// How long tokens of actions hold.
@@ -522,7 +581,12 @@ mod tests {
 
     use super::*;
 
-    fn directory() -> (Arc<FakeEnv>, Directory) {
+    fn directory() -> (Arc<FakeEnv>, Arc<Directory>) {
+        let (env, directory) = plain();
+        (env, Arc::new(directory))
+    }
+
+    fn plain() -> (Arc<FakeEnv>, Directory) {
         let env = Arc::new(FakeEnv::new(3));
         let clock: Arc<dyn Env> = env.clone();
         let tokens = Arc::new(ActionTokens::new(
@@ -585,6 +649,48 @@ mod tests {
         check.await.unwrap();
     }
 
+    #[tokio::test]
+    async fn the_addresses_of_one_network_are_one_guesser() {
+        let (_, directory) = directory();
+        directory.set_password("ann", "secret").await.unwrap();
+        for number in 0..directory.settings.address_failures_max {
+            let from = format!("2001:db8:0:7::{number:x}").parse().ok();
+            let name = format!("user{number}");
+            let refused = directory.check_password(&name, "wrong", from).await;
+            assert!(matches!(refused, Err(Error::Credentials)), "{refused:?}");
+        }
+        for (address, is_refused) in [
+            ("2001:db8:0:7:ffff::1", true),
+            ("2001:db8:0:8::1", false),
+            ("::ffff:192.0.2.1", false),
+        ] {
+            let from = address.parse().ok();
+            let answer = directory.check_password("ann", "secret", from).await;
+            assert_eq!(answer.is_err(), is_refused, "{address}: {answer:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_has_guessed_all_the_same() {
+        let (_, directory) = directory();
+        directory.set_password("ann", "secret").await.unwrap();
+        for _ in 0..directory.settings.failures_max {
+            let mut guess = Box::pin(directory.check_password("ann", "wrong", None));
+            let begun = std::future::poll_fn(|context| {
+                std::task::Poll::Ready(guess.as_mut().poll(context).is_pending())
+            });
+            assert!(begun.await, "it was answered at once");
+        }
+        // All permits are back when the guesses have been checked.
+        let all = u32::try_from(CHECKS_MAX).unwrap();
+        drop(directory.checks.acquire_many(all).await.unwrap());
+        let refused = directory.check_password("ann", "secret", None).await;
+        assert!(
+            matches!(refused, Err(Error::Throttled { .. })),
+            "{refused:?}"
+        );
+    }
+
     /// Knows one name, and no other.
     #[derive(Debug)]
     struct One(&'static str, &'static str);
@@ -608,11 +714,12 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_back_end_that_knows_a_name_decides() {
-        let (_, directory) = directory();
+        let (_, directory) = plain();
         let directory = directory
             .with_backend(Arc::new(One("bob", "first")))
             .with_backend(Arc::new(One("bob", "second")))
             .with_backend(Arc::new(One("ann", "elsewhere")));
+        let directory = Arc::new(directory);
         directory.set_password("ann", "secret").await.unwrap();
         let check = |user, password| directory.check_password(user, password, None);
         check("ann", "secret").await.unwrap();
@@ -634,7 +741,6 @@ mod tests {
     async fn guesses_sent_at_once_are_throttled_too() {
         let (_, directory) = directory();
         directory.set_password("ann", "secret").await.unwrap();
-        let directory = Arc::new(directory);
         let mut guesses = tokio::task::JoinSet::new();
         for _ in 0..20 {
             let directory = Arc::clone(&directory);

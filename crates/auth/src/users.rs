@@ -125,8 +125,7 @@ impl Directory {
         let expires = Some(expires.unwrap_or(Timestamp::MAX));
         let (removal, _) = self.written(kind, name, body, expires).await?;
         self.delete(gone, vec![removal]).await?;
-        let mut recognised = self.recognised.lock();
-        recognised.retain(|_, (identity, _)| *identity.user != *name);
+        self.forget(|_, identity| *identity.user == *name);
         Ok(true)
     }
 
@@ -151,10 +150,7 @@ impl Directory {
             from: document.revision,
         });
         self.commit(commands.chain(more).collect()).await?;
-        let mut recognised = self.recognised.lock();
-        documents
-            .iter()
-            .for_each(|document| drop(recognised.remove(&*document.key)));
+        self.forget(|hash, _| documents.iter().any(|document| *document.key == *hash));
         Ok(())
     }
 }
