@@ -132,6 +132,15 @@ async fn create(Extract(api): State, caller: Caller, sent: Sent) -> Result<Respo
     let enabled = enabled.unwrap_or(true);
     // A key that moves over from elsewhere is known by its hash alone.
     if let Some(hash) = sent.get("key_hash").and_then(Value::as_str) {
+        if let Some(known) = api.directory.api_key(hash).await? {
+            // Whoever knew another's hash would make the key one's own.
+            return Err(Error {
+                status: StatusCode::CONFLICT,
+                text: "There is an API key with that hash already.".to_owned(),
+                more: Some(("conflict-id", Value::from(known.id.to_string()))),
+                retry_after: None,
+            });
+        }
         let document = api
             .directory
             .adopt_api_key(user, hash, metadata, enabled)

@@ -1,5 +1,6 @@
 //! Who is calling.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,14 +15,24 @@ use squall_value::Str;
 use crate::error::Error;
 use crate::{Api, audit};
 
+/// A token or a key in clear, which is never printed.
+#[derive(Clone)]
+struct Credential(Arc<str>);
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credential")
+    }
+}
+
 /// Somebody who was recognised. A handler that takes one answers nobody else.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) identity: Identity,
     /// Where the credential was found: `header`, `query` or `cookie`.
     pub(crate) place: &'static str,
-    /// The token, when it was one.
-    pub(crate) token: Option<Arc<str>>,
+    /// What was presented.
+    credential: Credential,
     /// What the caller may do.
     pub(crate) rights: Arc<Rights>,
     /// The permission that the endpoint asks for.
@@ -53,6 +64,27 @@ impl Caller {
 
     pub(crate) fn user(&self) -> Str {
         self.identity.user.clone()
+    }
+
+    /// The token that was presented, if it was one.
+    pub(crate) fn token(&self) -> Option<&str> {
+        match self.identity.method {
+            Method::Token | Method::ActionToken => Some(&self.credential.0),
+            Method::ApiKey => None,
+        }
+    }
+
+    /// Whether what was presented still opens: for whoever is answered for longer than a moment.
+    pub(crate) async fn is_still_known(&self, api: &Api) -> Result<bool, Error> {
+        let found = match self.identity.method {
+            Method::Token | Method::ActionToken => api.directory.by_token(&self.credential.0).await,
+            Method::ApiKey => api.directory.by_api_key(&self.credential.0).await,
+        };
+        match found {
+            Ok(found) => Ok(found.is_some()),
+            Err(squall_auth::Error::Disabled) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -118,7 +150,6 @@ pub(crate) async fn recognise(api: &Api, parts: &Parts) -> Result<Caller, Error>
         }
         Method::ApiKey => "ApiKey with the provided value not found.",
     };
-    let token = matches!(method, Method::Token).then(|| Arc::from(text));
     let identity = identity.ok_or_else(|| refused(unknown))?;
     if let Some(scope) = Scope::current() {
         let by = match identity.method {
@@ -133,7 +164,7 @@ pub(crate) async fn recognise(api: &Api, parts: &Parts) -> Result<Caller, Error>
         asked: Arc::default(),
         identity,
         place,
-        token,
+        credential: Credential(Arc::from(text)),
     })
 }
 

@@ -179,7 +179,7 @@ fn check_query(declared: &[Parameter], request: &Request) -> Result<(), Error> {
 
 /// A browser can't put a token into the header of an event stream, so it gets it as a cookie.
 fn cookie(api: &Api, caller: &Caller, source: Source) -> Option<HeaderValue> {
-    let token = caller.token.as_ref().filter(|_| caller.place != "cookie")?;
+    let token = caller.token().filter(|_| caller.place != "cookie")?;
     let now = api.engine.env().now();
     let left = caller
         .identity

@@ -181,16 +181,22 @@ impl Filter {
     }
 }
 
-/// A shell pattern of text and `*`.
+/// A shell pattern of text and `*`. Each part is taken where it comes first: what follows a `*` fits
+/// behind the first place if it fits behind any, so that no pattern costs more than the text is long.
 fn glob(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((head, rest)) => text.strip_prefix(head).is_some_and(|tail| {
-            rest.is_empty()
-                || tail.char_indices().any(|(at, _)| glob(rest, &tail[at..]))
-                || glob(rest, "")
-        }),
+    let Some((head, mut pattern)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    let Some(mut text) = text.strip_prefix(head) else {
+        return false;
+    };
+    while let Some((part, rest)) = pattern.split_once('*') {
+        let Some(at) = text.find(part) else {
+            return false;
+        };
+        (text, pattern) = (&text[at + part.len()..], rest);
     }
+    text.ends_with(pattern)
 }
 
 /// Adds one event as it is sent; `json` is its data. The name stands right before the data, where
@@ -241,7 +247,8 @@ async fn stream(
         let mut feed = Feed {
             api,
             seen: Seen::of(&caller.rights),
-            rights: caller.rights,
+            rights: Arc::clone(&caller.rights),
+            caller: Known::new(&counted, caller),
             filter,
             sender,
             position: 0,
@@ -262,6 +269,8 @@ struct Feed {
     /// What the client may do, and so see; asked for anew as time goes by.
     rights: Arc<Rights>,
     seen: Seen,
+    /// Who the client is.
+    caller: Known,
     sender: Sender,
     position: u64,
     /// Events that are not sent yet: those of one commit go in one piece.
@@ -270,6 +279,34 @@ struct Feed {
     texts: view::Texts,
     /// Executions whose output was sent, so that each is read once.
     outputs: HashMap<ExecutionId, Arc<Execution>>,
+}
+
+/// Who was recognised when a stream began, and is asked about while it lasts.
+struct Known {
+    caller: Caller,
+    endings: u64,
+}
+
+impl Known {
+    fn new(api: &Api, caller: Caller) -> Known {
+        let endings = api.directory.endings();
+        Known { caller, endings }
+    }
+
+    /// Ends the stream of whoever could not begin it any more. That is looked up when credentials
+    /// have ended, and in each silence: they may run out by themselves.
+    async fn ask(&mut self, api: &Api, is_silent: bool) -> std::result::Result<(), Over> {
+        let endings = api.directory.endings();
+        if std::mem::replace(&mut self.endings, endings) == endings && !is_silent {
+            let expires = self.caller.identity.expires;
+            let is_over = expires.is_some_and(|expires| expires <= api.engine.env().now());
+            return if is_over { Err(Over) } else { Ok(()) };
+        }
+        match self.caller.is_still_known(api).await {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(Over),
+        }
+    }
 }
 
 /// What a client may see.
@@ -329,7 +366,7 @@ impl Feed {
         &mut self,
         changes: impl Iterator<Item = &'a Change>,
     ) -> std::result::Result<(), Over> {
-        self.see()?;
+        self.see(false).await?;
         for change in changes {
             if !self.filter.concerns(change) {
                 continue;
@@ -366,7 +403,10 @@ impl Feed {
         self.end_if_over().await?;
         loop {
             match tokio::time::timeout(HEARTBEAT, live.next()).await {
-                Err(_) => self.send(Bytes::from_static(b"\n")).await?,
+                Err(_) => {
+                    self.see(true).await?;
+                    self.send(Bytes::from_static(b"\n")).await?;
+                }
                 Ok(Ok(changes)) => {
                     let seen = self.position;
                     self.tell_all(changes.iter().filter(|change| change.position > seen))
@@ -384,7 +424,8 @@ impl Feed {
     }
 
     /// Notices that the client may see more or less than before.
-    fn see(&mut self) -> std::result::Result<(), Over> {
+    async fn see(&mut self, is_silent: bool) -> std::result::Result<(), Over> {
+        self.caller.ask(&self.api, is_silent).await?;
         let rights = self.api.roles.rights(self.rights.user());
         if *rights != *self.rights {
             self.seen = Seen::of(&rights);
@@ -653,15 +694,18 @@ async fn output(
     let wanted = params::text(&params, "output_type").filter(|wanted| *wanted != "all");
     let wanted = wanted.map(str::to_owned);
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
+    let mut caller = Known::new(&api, caller);
     tokio::spawn(async move {
+        let wanted = wanted.as_deref();
         // As above: an error ends the stream.
-        let _ = follow_output(&api, &execution, next, wanted.as_deref(), &sender).await;
+        let _ = follow_output(&api, &mut caller, &execution, next, wanted, &sender).await;
     });
     Ok(response(receiver))
 }
 
 async fn follow_output(
     api: &Api,
+    caller: &mut Known,
     execution: &Arc<Execution>,
     mut next: u64,
     wanted: Option<&str>,
@@ -673,6 +717,12 @@ async fn follow_output(
     let followed = api.followers.follow(&**store, vec![id]);
     let mut live = Live::Some(followed);
     loop {
+        caller.ask(api, false).await?;
+        let rights = api.roles.rights(caller.caller.rights.user());
+        let resource = crate::rights::execution(execution);
+        if !rights.may(Permission::ExecutionView, &resource) {
+            return Err(Over);
+        }
         // The end is looked up before the output: what was printed before the end is then seen.
         let current = store.execution(id).await.map_err(|_| Over)?;
         let over = current.is_none_or(|current| current.state().is_ended());
@@ -689,7 +739,10 @@ async fn follow_output(
         }
         loop {
             match tokio::time::timeout(HEARTBEAT, live.next()).await {
-                Err(_) => send(Bytes::from_static(b"\n")).await?,
+                Err(_) => {
+                    caller.ask(api, true).await?;
+                    send(Bytes::from_static(b"\n")).await?;
+                }
                 Ok(Err(Missed::Over)) => return Err(Over),
                 // Whatever it was: all that was not sent yet is read anew.
                 Ok(Ok(_) | Err(Missed::Behind(_))) => break,
@@ -733,6 +786,7 @@ mod tests {
 
     #[test]
     fn patterns_are_shell_globs() {
+        let many = format!("{}z", "*e".repeat(30));
         for (pattern, text, expect) in [
             ("st2.execution__*", "st2.execution__update", true),
             ("st2.execution__*", "st2.execution.output__create", false),
@@ -741,6 +795,10 @@ mod tests {
             ("st2.execution__create", "st2.execution__create", true),
             ("a*b*c", "axxbyyc", true),
             ("a*b*c", "axxbyy", false),
+            ("ab*bc", "abc", false),
+            ("a*bc*bc", "abcbbc", true),
+            // One that would be tried in more ways than there is time for.
+            (&*many, &*"e".repeat(60), false),
         ] {
             assert_eq!(glob(pattern, text), expect, "{pattern} {text}");
         }
