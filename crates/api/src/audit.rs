@@ -90,22 +90,31 @@ async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<Lis
     })
 }
 
+fn optional(text: &Option<Str>) -> Value {
+    text.clone().map_or(Value::Null, Value::from)
+}
+
+/// The members that say who it was.
+pub(crate) fn author(author: &Author) -> Dict {
+    let mut body = Dict::new();
+    body.insert("user", author.user.clone());
+    body.insert("method", author.method.clone());
+    body.insert("delegate", optional(&author.delegate));
+    body.insert("address", optional(&author.address));
+    body.insert("agent", optional(&author.agent));
+    body.insert("request", optional(&author.request));
+    body
+}
+
 fn shown(record: &AuditRecord) -> Value {
-    let author = &record.author;
-    let text = |text: &Option<Str>| text.clone().map_or(Value::Null, Value::from);
     let mut body = Dict::new();
     body.insert("id", record.number.to_string());
     body.insert("timestamp", squall_wire::timestamp(record.at));
-    body.insert("user", author.user.clone());
-    body.insert("method", author.method.clone());
-    body.insert("delegate", text(&author.delegate));
-    body.insert("address", text(&author.address));
-    body.insert("agent", text(&author.agent));
-    body.insert("request", text(&author.request));
+    body.extend(author(&record.author));
     body.insert("action", record.action.clone());
-    body.insert("resource", text(&record.resource));
+    body.insert("resource", optional(&record.resource));
     body.insert("result", record.result.as_str());
-    body.insert("reason", text(&record.reason));
+    body.insert("reason", optional(&record.reason));
     body.insert("before", record.before.clone());
     body.insert("after", record.after.clone());
     body.insert("repeated", record.repeated.cast_signed());
@@ -146,6 +155,13 @@ pub(crate) fn scope(request: &Request) -> Arc<Scope> {
 pub(crate) fn claims(user: &str, method: &str) {
     if let Some(scope) = Scope::current() {
         scope.presents(&beginning(user, TEXT_MAX), method);
+    }
+}
+
+/// Says that whoever asks is known by a signature only.
+pub(crate) fn signed() {
+    if let Some(scope) = Scope::current() {
+        scope.recognised(&Str::default(), "signature", None);
     }
 }
 

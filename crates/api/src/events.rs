@@ -81,7 +81,12 @@ const ENFORCEMENT_FILTERS: &[Parameter] = &[
 ];
 
 fn shown(api: &Api, instance: &TriggerInstance) -> Value {
-    squall_wire::trigger_instance(instance, view::payload(api, instance, Secrets::Masked))
+    let mut shown =
+        squall_wire::trigger_instance(instance, view::payload(api, instance, Secrets::Masked));
+    if let (Some(sender), Value::Dict(body)) = (&instance.sender, &mut shown) {
+        Arc::make_mut(body).insert("sender", audit::author(sender));
+    }
+    shown
 }
 
 /// The trigger that a type without parameters is, and those that rules make of it with parameters.

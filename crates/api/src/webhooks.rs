@@ -127,6 +127,7 @@ async fn receive(
         if !is_signed(&api, &hook, &parts.headers, &bytes).await? {
             return Err(refused);
         }
+        audit::signed();
     }
     if let Some(tool) = hook.strip_prefix(REPORTS) {
         return report(&api, tool, &hook, &parts.headers, bytes).await;

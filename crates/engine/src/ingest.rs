@@ -11,6 +11,7 @@ use squall_model::{
     Document, DocumentKind, ExecutionId, RawId, Timestamp, TriggerInstance, TriggerInstanceId,
     TriggerInstanceStatus, TriggerRef,
 };
+use squall_store::audit::Scope;
 use squall_store::{Command, CommitError, Refusal};
 use squall_value::{Str, Value, dict};
 
@@ -142,6 +143,7 @@ impl Engine {
             status: TriggerInstanceStatus::Processed,
             trace_tag: incoming.trace_tag,
             source_execution: incoming.source_execution,
+            sender: Scope::current().map(|scope| Arc::new(scope.author())),
         };
         let matched = self.match_event(&catalog, &instance);
         // Rules have seen the payload as it came; it is kept with its secrets sealed.

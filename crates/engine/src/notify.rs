@@ -65,6 +65,7 @@ impl Engine {
             status: TriggerInstanceStatus::Pending,
             trace_tag: source.request.trace_tag.clone(),
             source_execution: Some(source.id()),
+            sender: None,
         };
         plan.then(After::Match(instance.id));
         plan.push(Command::InsertTriggerInstance(Arc::new(instance)));

@@ -220,6 +220,7 @@ impl Engine {
                 status: TriggerInstanceStatus::Pending,
                 trace_tag: None,
                 source_execution: None,
+                sender: None,
             })
         };
         happened.into_iter().filter_map(instance).collect()

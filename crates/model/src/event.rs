@@ -1,8 +1,12 @@
 //! Events and what rules made of them.
 
+use std::sync::Arc;
+
 use squall_value::{Str, Value};
 
-use crate::{EnforcementId, ExecutionId, RuleRef, Timestamp, TriggerInstanceId, TriggerRef};
+use crate::{
+    Author, EnforcementId, ExecutionId, RuleRef, Timestamp, TriggerInstanceId, TriggerRef,
+};
 
 /// Where a trigger instance stands. The words are StackStorm's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,6 +48,8 @@ pub struct TriggerInstance {
     pub trace_tag: Option<Str>,
     /// The execution whose end it reports, or that emitted it.
     pub source_execution: Option<ExecutionId>,
+    /// Who sent it, if it came by the API.
+    pub sender: Option<Arc<Author>>,
 }
 
 /// What became of one rule that matched one event.

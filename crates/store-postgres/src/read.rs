@@ -86,6 +86,7 @@ pub(crate) fn execution(row: &Row) -> Result<Execution, Damage> {
 
 /// An event from the columns [`TRIGGER_INSTANCE`].
 pub(crate) fn trigger_instance(row: &Row) -> Result<TriggerInstance, Damage> {
+    let (payload, sender) = codec::decode_trigger_instance(get(row, 6)?)?;
     Ok(TriggerInstance {
         id: id(row, 0)?,
         trigger: TriggerRef::parse(&text(row, 1)?)
@@ -94,7 +95,8 @@ pub(crate) fn trigger_instance(row: &Row) -> Result<TriggerInstance, Damage> {
         status: codec::trigger_instance_status(get(row, 3)?)?,
         trace_tag: optional_text(row, 4)?.map(Arc::from),
         source_execution: optional_id(row, 5)?,
-        payload: codec::decode_trigger_instance(get(row, 6)?)?,
+        payload,
+        sender,
     })
 }
 

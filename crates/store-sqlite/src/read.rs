@@ -117,6 +117,7 @@ pub(crate) fn execution(row: &Row<'_>) -> Result<Execution, Damage> {
 
 /// An event from the columns [`TRIGGER_INSTANCE`].
 pub(crate) fn trigger_instance(row: &Row<'_>) -> Result<TriggerInstance, Damage> {
+    let (payload, sender) = codec::decode_trigger_instance(bytes(row, 6)?)?;
     Ok(TriggerInstance {
         id: id(row, 0)?,
         trigger: TriggerRef::parse(text(row, 1)?)
@@ -125,7 +126,8 @@ pub(crate) fn trigger_instance(row: &Row<'_>) -> Result<TriggerInstance, Damage>
         status: codec::trigger_instance_status(text(row, 3)?)?,
         trace_tag: optional_text(row, 4)?.map(Arc::from),
         source_execution: optional_id(row, 5)?,
-        payload: codec::decode_trigger_instance(bytes(row, 6)?)?,
+        payload,
+        sender,
     })
 }
 

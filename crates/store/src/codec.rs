@@ -14,7 +14,7 @@ use std::fmt::{Display, Write};
 use std::sync::Arc;
 
 use squall_model::{
-    Document, DocumentKind, OutputChunk, OutputStream, RawId, Timestamp, TriggerInstance,
+    Author, Document, DocumentKind, OutputChunk, OutputStream, RawId, Timestamp, TriggerInstance,
     TriggerInstanceStatus,
 };
 use squall_value::{Str, Value, json};
@@ -229,19 +229,27 @@ pub fn moment(micros: i64) -> Result<Timestamp, Damage> {
     Timestamp::from_microsecond(micros).map_err(|_| "a time is out of range".into())
 }
 
-/// The body of an event: its payload.
+/// The body of an event: its payload and its sender.
 #[must_use]
 pub fn encode_trigger_instance(instance: &TriggerInstance) -> Packed {
-    Body::new().finish(&[&instance.payload])
+    let mut body = Body::new();
+    if let Some(sender) = &instance.sender {
+        body.text("user", &sender.user);
+        body.author(sender);
+    }
+    body.finish(&[&instance.payload])
 }
 
-/// The payload of an event.
+/// The payload and the sender of an event.
 ///
 /// # Errors
 ///
 /// [`Damage`] when the body is not one that was written.
-pub fn decode_trigger_instance(body: &[u8]) -> Result<Value, Damage> {
-    BodyReader::new(&unpack(body)?)?.value()
+pub fn decode_trigger_instance(body: &[u8]) -> Result<(Value, Option<Arc<Author>>), Damage> {
+    let text = unpack(body)?;
+    let mut body = BodyReader::new(&text)?;
+    let sender = body.text("user").map(|user| Arc::new(body.author(user)));
+    Ok((body.value()?, sender))
 }
 
 /// The status of an event by its word.

@@ -213,6 +213,7 @@ impl World {
             status: TriggerInstanceStatus::Pending,
             trace_tag: None,
             source_execution: None,
+            sender: None,
         })
     }
 

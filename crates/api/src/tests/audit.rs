@@ -334,6 +334,30 @@ async fn sign_ins_tell_who_and_on_whose_behalf() {
 }
 
 #[tokio::test]
+async fn an_event_tells_who_sent_it() {
+    let world = World::new(Wishes::default()).await;
+    let token = world
+        .action_tokens
+        .make("admin", "6532c0ffee00000000000001");
+    let body = r#"{"trigger":"p.event","payload":{}}"#;
+    world.make("POST", "/v1/webhooks/st2", body).await;
+    let (status, _) = world
+        .ask_with(("x-auth-token", &token), "POST", "/v1/webhooks/st2", body)
+        .await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    let found = world.make("GET", "/v1/triggerinstances", "").await;
+    let mut lines = String::new();
+    for event in found.as_list().unwrap() {
+        let sender = event.get("sender").map(Value::to_json);
+        lines += &format!("{}\n", sender.unwrap_or_default());
+    }
+    expect![[r#"
+        {"user":"admin","method":"action_token","delegate":"execution:ID","address":null,"agent":"a test","request":"POST /v1/webhooks/st2"}
+        {"user":"admin","method":"token","delegate":null,"address":null,"agent":"a test","request":"POST /v1/webhooks/st2"}
+    "#]].assert_eq(&without_ids(&lines));
+}
+
+#[tokio::test]
 async fn the_record_is_filtered_and_says_from_where() {
     let world = World::new(Wishes::default()).await;
     world

@@ -107,10 +107,47 @@ async fn get(invocation: &mut Invocation, id: &str) -> Result<u8> {
             &moment_with_zone(text("occurrence_time"), &console.screen.zone),
         )
         .line("status", Cell::status(text("status")));
+    if let Some(sender) = instance.get("sender") {
+        details.text("sent by", &told(sender));
+    }
     if let Some(payload) = instance.get("payload") {
         details.value("payload", payload);
     }
     let shown = details.render(&console.screen);
     console.write(&shown)?;
     Ok(DONE)
+}
+
+/// Who sent it, in a line.
+fn told(sender: &Value) -> String {
+    let text = |name| sender.get(name).and_then(Value::as_str);
+    let user = text("user").filter(|user| !user.is_empty());
+    let mut told = format!(
+        "{} by {}",
+        user.unwrap_or("somebody"),
+        text("method").unwrap_or_default()
+    );
+    for (before, name) in [(" from ", "address"), (", ", "delegate"), (", ", "agent")] {
+        if let Some(text) = text(name) {
+            told.push_str(before);
+            told.push_str(text);
+        }
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use squall_value::dict;
+
+    use super::*;
+
+    #[test]
+    fn a_sender_is_told_as_far_as_known() {
+        let known = dict! { "user" => "bot", "method" => "api_key", "address" => "10.0.0.5",
+        "delegate" => Value::Null, "agent" => "curl/8.5.0" };
+        assert_eq!(told(&known), "bot by api_key from 10.0.0.5, curl/8.5.0");
+        let signed = dict! { "user" => "", "method" => "signature", "address" => "10.0.0.5" };
+        assert_eq!(told(&signed), "somebody by signature from 10.0.0.5");
+    }
 }

@@ -1,4 +1,4 @@
-//! Entries of the audit record.
+//! Entries of the audit record, and the authors that these and events have.
 
 use squall_model::{AuditRecord, AuditResult, Author};
 use squall_value::{Str, Value};
@@ -9,22 +9,9 @@ use super::{Body, BodyReader, Damage, Packed, moment, unpack};
 #[must_use]
 pub fn encode_audit(record: &AuditRecord) -> Packed {
     let mut body = Body::new();
-    let author = &record.author;
-    let texts = [
-        (
-            "method",
-            Some(&author.method).filter(|text| !text.is_empty()),
-        ),
-        ("delegate", author.delegate.as_ref()),
-        ("address", author.address.as_ref()),
-        ("agent", author.agent.as_ref()),
-        ("request", author.request.as_ref()),
-        ("reason", record.reason.as_ref()),
-    ];
-    for (key, text) in texts {
-        if let Some(text) = text {
-            body.text(key, text);
-        }
+    body.author(&record.author);
+    if let Some(reason) = &record.reason {
+        body.text("reason", reason);
     }
     if record.repeated > 0 {
         body.number("repeated", record.repeated);
@@ -33,6 +20,41 @@ pub fn encode_audit(record: &AuditRecord) -> Packed {
         return body.finish(&[]);
     }
     body.finish(&[&record.before, &record.after])
+}
+
+impl Body {
+    /// All of an author but the name.
+    pub(super) fn author(&mut self, author: &Author) {
+        let texts = [
+            (
+                "method",
+                Some(&author.method).filter(|text| !text.is_empty()),
+            ),
+            ("delegate", author.delegate.as_ref()),
+            ("address", author.address.as_ref()),
+            ("agent", author.agent.as_ref()),
+            ("request", author.request.as_ref()),
+        ];
+        for (key, text) in texts {
+            if let Some(text) = text {
+                self.text(key, text);
+            }
+        }
+    }
+}
+
+impl BodyReader<'_> {
+    /// The author of that name.
+    pub(super) fn author(&self, user: Str) -> Author {
+        Author {
+            user,
+            method: self.text("method").unwrap_or_default(),
+            delegate: self.text("delegate"),
+            address: self.text("address"),
+            agent: self.text("agent"),
+            request: self.text("request"),
+        }
+    }
 }
 
 /// An entry as its row holds it.
@@ -63,14 +85,7 @@ impl AuditRow<'_> {
     pub fn record(&self) -> Result<AuditRecord, Damage> {
         let text = unpack(self.body)?;
         let mut body = BodyReader::new(&text)?;
-        let author = Author {
-            user: Str::from(self.user),
-            method: body.text("method").unwrap_or_default(),
-            delegate: body.text("delegate"),
-            address: body.text("address"),
-            agent: body.text("agent"),
-            request: body.text("request"),
-        };
+        let author = body.author(Str::from(self.user));
         let reason = body.text("reason");
         let repeated = body.number("repeated").unwrap_or(0);
         let (before, after) = match body.lines.clone().next() {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use squall_model::{EnforcementOutcome, Event, Lease, Outcome, TriggerInstanceStatus};
+use squall_model::{
+    Author, EnforcementOutcome, Event, Lease, Outcome, TriggerInstance, TriggerInstanceStatus,
+};
 use tokio::task::JoinSet;
 
 use super::{World, advanced, at, emit, ended, insert, payload, put, text, update};
@@ -18,6 +20,21 @@ pub async fn events_are_inserted_once(world: &World) {
         world.refuse(1, vec![emit(&event)]).await,
         (0, Refusal::Exists)
     );
+    let mut sent = TriggerInstance::clone(&world.event("core.webhook", 1));
+    for delegate in [None, Some(text("user:bot"))] {
+        sent.id = world.id();
+        sent.sender = Some(Arc::new(Author {
+            user: text("ann"),
+            method: text("token"),
+            delegate,
+            address: Some(text("10.0.0.5")),
+            ..Author::default()
+        }));
+        let sent = Arc::new(sent.clone());
+        world.hold(1, vec![emit(&sent)]).await;
+        let read = world.store.trigger_instance(sent.id).await;
+        assert_eq!(read.expect("readable").as_ref(), Some(&sent));
+    }
     let absent = world.store.trigger_instance(world.id()).await;
     assert_eq!(absent.expect("readable"), None);
 }
