@@ -547,8 +547,7 @@ async fn children(
     let mut found = Vec::new();
     let mut pending = vec![(top, 0)];
     while let Some((execution, depth)) = pending.pop() {
-        if depth < deep.max(1) && matches!(&*execution.request.runner, "orquesta" | "action-chain")
-        {
+        if depth < deep.max(1) && squall_engine::is_workflow(&execution.request.runner) {
             let below = api.engine.store().children(execution.id()).await?;
             pending.extend(below.into_iter().rev().map(|child| (child, depth + 1)));
         }

@@ -1,14 +1,15 @@
 //! What a caller sees of a record: secrets are masked, and what belongs to it is fetched with it.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use squall_engine::{Action, Catalog, mask_sealed};
+use squall_engine::{Action, Catalog, is_workflow, mask_sealed};
 use squall_model::{
     Document, Execution, ExecutionId, Origin, Payload, TriggerInstance, TriggerInstanceId,
 };
 use squall_runners::Registry;
+use squall_store::{Page, TriggerInstanceFilter};
 use squall_value::{Str, Value, dict};
 use squall_wire::ExecutionView;
 
@@ -41,7 +42,10 @@ impl Texts {
         let request = &execution.request;
         let related = Related {
             result: result_so_far(api, execution).await?,
-            children: children(api, execution).await?,
+            children: children(api, std::slice::from_ref(execution))
+                .await?
+                .remove(&execution.id())
+                .unwrap_or_default(),
             instance: self.instance(api, execution).await?,
             secrets: Secrets::Masked,
         };
@@ -77,10 +81,9 @@ impl Texts {
         api: &Api,
         execution: &Execution,
     ) -> Result<Option<Arc<TriggerInstance>>> {
-        let Origin::Rule(origin) = &execution.request.origin else {
+        let Some(id) = event_behind(execution) else {
             return Ok(None);
         };
-        let id = origin.trigger_instance;
         if let Some(known) = self.instances.get(&id) {
             return Ok(Some(Arc::clone(known)));
         }
@@ -139,23 +142,23 @@ pub(crate) async fn executions(
         results.extend(store.results(&ids).await?);
     }
     let catalog = api.engine.catalog();
+    let mut children = if members.wants("children") {
+        children(api, executions).await?
+    } else {
+        HashMap::new()
+    };
+    let instances = if members.wants("trigger_instance") {
+        instances(api, executions.iter().filter_map(|one| event_behind(one))).await?
+    } else {
+        HashMap::new()
+    };
     let mut views = Vec::with_capacity(executions.len());
     for execution in executions {
-        let children = if members.wants("children") {
-            children(api, execution).await?
-        } else {
-            Vec::new()
-        };
-        let instance = match &execution.request.origin {
-            Origin::Rule(origin) if members.wants("trigger_instance") => {
-                store.trigger_instance(origin.trigger_instance).await?
-            }
-            _ => None,
-        };
+        let instance = event_behind(execution).and_then(|id| instances.get(&id));
         let related = Related {
             result: results.remove(&execution.id()),
-            children,
-            instance,
+            children: children.remove(&execution.id()).unwrap_or_default(),
+            instance: instance.map(Arc::clone),
             secrets,
         };
         let view = related.view(api, &catalog, execution);
@@ -164,13 +167,47 @@ pub(crate) async fn executions(
     Ok(views)
 }
 
-/// The executions directly below a workflow.
-async fn children(api: &Api, execution: &Execution) -> Result<Vec<ExecutionId>> {
-    if !matches!(&*execution.request.runner, "orquesta" | "action-chain") {
-        return Ok(Vec::new());
+/// The executions directly below those of some that are workflows.
+async fn children(
+    api: &Api,
+    executions: &[Arc<Execution>],
+) -> Result<HashMap<ExecutionId, Vec<ExecutionId>>> {
+    let parents = executions.iter();
+    let parents = parents.filter(|execution| is_workflow(&execution.request.runner));
+    let parents: Vec<ExecutionId> = parents.map(|parent| parent.id()).collect();
+    let mut children: HashMap<_, Vec<_>> = HashMap::new();
+    if !parents.is_empty() {
+        for (parent, child) in api.engine.store().child_ids(&parents).await? {
+            children.entry(parent).or_default().push(child);
+        }
     }
-    let children = api.engine.store().children(execution.id()).await?;
-    Ok(children.iter().map(|child| child.id()).collect())
+    Ok(children)
+}
+
+/// The event that a rule answered with the execution.
+fn event_behind(execution: &Execution) -> Option<TriggerInstanceId> {
+    match &execution.request.origin {
+        Origin::Rule(origin) => Some(origin.trigger_instance),
+        _ => None,
+    }
+}
+
+/// Events by their ids, those that are there.
+pub(crate) async fn instances(
+    api: &Api,
+    ids: impl Iterator<Item = TriggerInstanceId>,
+) -> Result<HashMap<TriggerInstanceId, Arc<TriggerInstance>>> {
+    let ids: HashSet<TriggerInstanceId> = ids.collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let filter = TriggerInstanceFilter {
+        ids: ids.into_iter().collect(),
+        ..TriggerInstanceFilter::default()
+    };
+    let found = api.engine.store().trigger_instances(&filter, Page::ALL);
+    let found = found.await?.items.into_iter();
+    Ok(found.map(|instance| (instance.id, instance)).collect())
 }
 
 /// One execution as the API shows it.

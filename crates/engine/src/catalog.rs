@@ -422,7 +422,8 @@ impl Catalog {
 }
 
 /// Whether actions of this runner type are conducted instead of run.
-pub(crate) fn is_workflow(runner: &str) -> bool {
+#[must_use]
+pub fn is_workflow(runner: &str) -> bool {
     matches!(runner, "orquesta" | "action-chain")
 }
 

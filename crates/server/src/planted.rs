@@ -160,6 +160,13 @@ impl Store for PlantedStore {
         self.inner.children(parent).await
     }
 
+    async fn child_ids(
+        &self,
+        parents: &[ExecutionId],
+    ) -> Result<Vec<(ExecutionId, ExecutionId)>, Error> {
+        self.inner.child_ids(parents).await
+    }
+
     async fn result(&self, id: ExecutionId) -> Result<Option<Payload>, Error> {
         self.inner.result(id).await
     }

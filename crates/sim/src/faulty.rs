@@ -260,6 +260,14 @@ impl Store for FaultyStore {
         self.inner.children(parent).await
     }
 
+    async fn child_ids(
+        &self,
+        parents: &[ExecutionId],
+    ) -> Result<Vec<(ExecutionId, ExecutionId)>, Error> {
+        self.read().await?;
+        self.inner.child_ids(parents).await
+    }
+
     async fn result(&self, id: ExecutionId) -> Result<Option<Payload>, Error> {
         self.read().await?;
         self.inner.result(id).await

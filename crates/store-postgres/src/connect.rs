@@ -11,7 +11,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Row, Statement};
 
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     Migration {
         number: 1,
         name: "initial",
@@ -36,6 +36,11 @@ const MIGRATIONS: [Migration; 5] = [
         number: 5,
         name: "audit",
         sql: include_str!("schema/0005_audit.sql"),
+    },
+    Migration {
+        number: 6,
+        name: "settled",
+        sql: include_str!("schema/0006_settled.sql"),
     },
 ];
 

@@ -8,9 +8,9 @@ use squall_model::{
     TriggerInstance,
 };
 use squall_store::codec::{self, Damage};
-use squall_store::sql::{self, Conditions, Dialect, ExecutionIndex};
+use squall_store::sql::{self, Conditions, Dialect};
 use squall_store::visible::Part;
-use squall_store::{Error, ExecutionFilter, ExecutionOrder, Listing, Page, Visibility};
+use squall_store::{Error, ExecutionFilter, ExecutionOrder, Listing, Page};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -194,10 +194,7 @@ impl<T> Table<T> {
         total: u64,
     ) -> Result<Listing<Arc<T>>, Error> {
         if page.limit == 0 || page.offset >= total {
-            return Ok(Listing {
-                items: Vec::new(),
-                total,
-            });
+            return Ok(Listing::empty(total));
         }
         let count = parameters.len();
         let tail = tail(&format!(" LIMIT ${} OFFSET ${}", count + 1, count + 2));
@@ -256,10 +253,7 @@ pub(crate) async fn executions(
     page: Page,
 ) -> Result<Listing<Arc<Execution>>, Error> {
     let Some(filter) = &filter.narrowed() else {
-        return Ok(Listing {
-            items: Vec::new(),
-            total: 0,
-        });
+        return Ok(Listing::empty(0));
     };
     let order = match filter.order {
         ExecutionOrder::NewestFirst => "requested DESC, id DESC",
@@ -288,20 +282,9 @@ pub(crate) async fn executions(
 
 /// The parts of what a caller with few rights sees; `None` when other conditions select more.
 async fn parts(session: &Session, filter: &ExecutionFilter) -> Result<Option<Vec<Part>>, Error> {
-    let indexes = sql::execution_indexes(filter);
-    let is_walked = !indexes.is_empty() && indexes != [ExecutionIndex::Open];
-    if !is_walked || filter.visibility == Visibility::All {
-        return Ok(None);
-    }
     let mut contents = Vec::new();
-    let packs = filter.visible_packs();
-    if !packs.is_empty() {
-        let conditions = sql::actions_in_packs(DIALECT, packs);
-        let sql = format!(
-            "SELECT DISTINCT action FROM execution_tally{}",
-            conditions.clause()
-        );
-        let parameters = owned(conditions.parameters);
+    if let Some((sql, parameters)) = sql::actions_in_packs(DIALECT, filter.visible_packs()) {
+        let parameters = owned(parameters);
         let rows = session.query(&sql, &borrowed(&parameters)).await?;
         let actions = rows.iter().filter_map(|row| {
             let action = read::text(row, 0).ok()?;

@@ -329,6 +329,22 @@ impl Store for PostgresStore {
             .await
     }
 
+    async fn child_ids(
+        &self,
+        parents: &[ExecutionId],
+    ) -> Result<Vec<(ExecutionId, ExecutionId)>, Error> {
+        if parents.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys: Vec<Vec<u8>> = parents.iter().map(|id| id.to_bytes().to_vec()).collect();
+        let sql = "SELECT parent, id FROM execution WHERE parent = ANY($1) ORDER BY id";
+        let session = self.session().await?;
+        rows(&session, sql, &[&keys], "execution", &"list", |row| {
+            Ok((read::id(row, 0)?, read::id(row, 1)?))
+        })
+        .await
+    }
+
     async fn result(&self, id: ExecutionId) -> Result<Option<Payload>, Error> {
         let found = self.results(&[id]).await?;
         Ok(found.into_iter().next().map(|(_, payload)| payload))

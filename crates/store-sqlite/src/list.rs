@@ -9,9 +9,7 @@ use squall_model::{ActionRef, AuditRecord, Document, Enforcement, Execution, Tri
 use squall_store::codec::Damage;
 use squall_store::sql::{self, Conditions, Dialect, ExecutionIndex, Parameter};
 use squall_store::visible::Part;
-use squall_store::{
-    AuditFilter, Error, ExecutionFilter, ExecutionOrder, Listing, Page, Visibility,
-};
+use squall_store::{AuditFilter, Error, ExecutionFilter, ExecutionOrder, Listing, Page};
 use squall_value::Str;
 
 use crate::open::describe;
@@ -189,10 +187,7 @@ impl<T> Table<T> {
         total: u64,
     ) -> Result<Listing<Arc<T>>, Error> {
         if page.limit == 0 || page.offset >= total {
-            return Ok(Listing {
-                items: Vec::new(),
-                total,
-            });
+            return Ok(Listing::empty(total));
         }
         let count = parameters.len();
         let cut = format!(" LIMIT ?{} OFFSET ?{}", count + 1, count + 2);
@@ -280,10 +275,7 @@ pub(crate) fn executions(
     page: Page,
 ) -> Result<Listing<Arc<Execution>>, Error> {
     let Some(filter) = &filter.narrowed() else {
-        return Ok(Listing {
-            items: Vec::new(),
-            total: 0,
-        });
+        return Ok(Listing::empty(0));
     };
     // One transaction: the total and the page belong to the same state.
     let transaction = connection
@@ -364,13 +356,8 @@ fn execution_total(
 
 /// The way that takes the least effort.
 fn way(connection: &Connection, filter: &ExecutionFilter) -> Result<Way, Error> {
-    let indexes = sql::execution_indexes(filter);
-    let is_walked = !indexes.is_empty() && indexes != [ExecutionIndex::Open];
-    let parts = match is_walked && filter.visibility != Visibility::All {
-        true => filter.parts(&contents(connection, filter.visible_packs())?),
-        false => None,
-    };
-    let Some(parts) = parts else {
+    let contents = contents(connection, filter.visible_packs())?;
+    let Some(parts) = filter.parts(&contents) else {
         return Ok(Way::Walk(execution_index(connection, filter)?));
     };
     let mut found = Vec::with_capacity(parts.len());
@@ -382,7 +369,7 @@ fn way(connection: &Connection, filter: &ExecutionFilter) -> Result<Way, Error> 
             found.push((part, index));
         }
     }
-    let walk = cheapest(connection, filter, &indexes)?;
+    let walk = cheapest(connection, filter, &sql::execution_indexes(filter))?;
     Ok(match walk {
         Some((walk, index)) if cost > walk.saturating_mul(CHOICE_COST) => Way::Walk(Some(index)),
         _ => Way::Merge(found),
@@ -391,17 +378,12 @@ fn way(connection: &Connection, filter: &ExecutionFilter) -> Result<Way, Error> 
 
 /// The actions in some packs that executions are of.
 fn contents(connection: &Connection, packs: &[Str]) -> Result<Vec<ActionRef>, Error> {
-    if packs.is_empty() {
+    let Some((sql, parameters)) = sql::actions_in_packs(DIALECT, packs) else {
         return Ok(Vec::new());
-    }
-    let conditions = sql::actions_in_packs(DIALECT, packs);
-    let sql = format!(
-        "SELECT DISTINCT action FROM execution_tally{}",
-        conditions.clause()
-    );
+    };
     let read = || -> rusqlite::Result<Vec<String>> {
         let mut statement = connection.prepare_cached(&sql)?;
-        let parameters = params_from_iter(values(conditions.parameters));
+        let parameters = params_from_iter(values(parameters));
         statement.query_map(parameters, |row| row.get(0))?.collect()
     };
     let actions = read().map_err(|error| describe(&error))?;

@@ -323,6 +323,25 @@ impl Store for SqliteStore {
         .await
     }
 
+    async fn child_ids(
+        &self,
+        parents: &[ExecutionId],
+    ) -> Result<Vec<(ExecutionId, ExecutionId)>, Error> {
+        let parents = parents.to_vec();
+        self.read(move |connection| {
+            let sql = "SELECT id FROM execution WHERE parent = ?1";
+            let mut pairs = Vec::new();
+            for parent in parents {
+                let child = |row: &Row<'_>| Ok((parent, read::id(row, 0)?));
+                let key = [parent.to_bytes()];
+                pairs.extend(rows(connection, sql, key, "execution", &parent, child)?);
+            }
+            pairs.sort_by_key(|(_, child)| *child);
+            Ok(pairs)
+        })
+        .await
+    }
+
     async fn result(&self, id: ExecutionId) -> Result<Option<Payload>, Error> {
         self.read(move |connection| result(connection, id)).await
     }

@@ -137,6 +137,12 @@ pub trait Store: Debug + Send + Sync {
     /// All direct children of an execution, by id.
     async fn children(&self, parent: ExecutionId) -> Result<Vec<Arc<Execution>>, Error>;
 
+    /// The direct children of some executions, each behind its parent, by id.
+    async fn child_ids(
+        &self,
+        parents: &[ExecutionId],
+    ) -> Result<Vec<(ExecutionId, ExecutionId)>, Error>;
+
     /// The result of an execution that has one.
     async fn result(&self, id: ExecutionId) -> Result<Option<Payload>, Error>;
 

@@ -133,6 +133,13 @@ impl Store for MemoryStore {
         Ok(self.state.lock().list_children(parent))
     }
 
+    async fn child_ids(
+        &self,
+        parents: &[ExecutionId],
+    ) -> Result<Vec<(ExecutionId, ExecutionId)>, Error> {
+        Ok(self.state.lock().list_child_ids(parents))
+    }
+
     async fn result(&self, id: ExecutionId) -> Result<Option<Payload>, Error> {
         Ok(self.state.lock().results.get(&id).cloned())
     }

@@ -39,6 +39,15 @@ pub struct Listing<T> {
     pub total: u64,
 }
 
+impl<T> Listing<T> {
+    /// No part of a list of so many records.
+    #[must_use]
+    pub fn empty(total: u64) -> Self {
+        let items = Vec::new();
+        Listing { items, total }
+    }
+}
+
 /// Which executions a caller may see; part of the query, so that counts and pages are right.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Visibility {
@@ -139,6 +148,8 @@ pub struct ExecutionFilter {
 /// Which events are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TriggerInstanceFilter {
+    /// One of these.
+    pub ids: Vec<TriggerInstanceId>,
     /// Of this trigger.
     pub trigger: Option<TriggerRef>,
     /// With this status.
@@ -371,7 +382,8 @@ impl TriggerInstanceFilter {
     /// Whether an event satisfies the filter.
     #[must_use]
     pub fn matches(&self, instance: &TriggerInstance) -> bool {
-        wanted(self.trigger.as_ref(), Some(&instance.trigger))
+        (self.ids.is_empty() || self.ids.contains(&instance.id))
+            && wanted(self.trigger.as_ref(), Some(&instance.trigger))
             && self.status.is_none_or(|status| status == instance.status)
             && wanted(self.trace_tag.as_deref(), instance.trace_tag.as_deref())
             && within(instance.occurred, self.occurred_after, self.occurred_before)

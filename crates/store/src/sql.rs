@@ -259,15 +259,23 @@ pub fn sum_of(union: &str) -> String {
     format!("SELECT CAST(coalesce(sum(n), 0) AS bigint) FROM ({union}) AS part")
 }
 
-/// The conditions on the tally that find the actions of some packs.
+/// The statement that reads the actions in some packs that executions are of, and its parameters;
+/// `None` when there are no packs.
 #[must_use]
-pub fn actions_in_packs(dialect: Dialect, packs: &[Str]) -> Conditions {
+pub fn actions_in_packs(dialect: Dialect, packs: &[Str]) -> Option<(String, Vec<Parameter>)> {
+    if packs.is_empty() {
+        return None;
+    }
     let mut conditions = Conditions::new(dialect);
     // A beginning that holds for none, so that each pack is one more way.
     conditions.plain("(1 = 0");
     conditions.or_in_packs("action", packs);
     conditions.sql.push(')');
-    conditions
+    let sql = format!(
+        "SELECT DISTINCT action FROM execution_tally{}",
+        conditions.sql
+    );
+    Some((sql, conditions.parameters))
 }
 
 fn all_of_executions(conditions: &mut Conditions, filter: &ExecutionFilter) {
@@ -496,7 +504,8 @@ impl ExecutionIndex {
     }
 
     /// Whether the index itself has all that the filter looks at, so that rows that it does not
-    /// want need not be read. What each one has stands in the schema.
+    /// want need not be read. What each one has stands in the schema of the embedded database, which
+    /// is told by what index to go; a database server decides for itself.
     #[must_use]
     pub fn covers(self, filter: &ExecutionFilter) -> bool {
         let status = filter.statuses.is_empty() || self == ExecutionIndex::Ended;
@@ -540,6 +549,12 @@ pub fn execution_indexes(filter: &ExecutionFilter) -> Vec<ExecutionIndex> {
         indexes.push(ExecutionIndex::Requested);
     }
     indexes
+}
+
+/// Whether a list is walked by an index in its order, entry by entry, until the page is full.
+pub(crate) fn is_walked(filter: &ExecutionFilter) -> bool {
+    let indexes = execution_indexes(filter);
+    !indexes.is_empty() && indexes != [ExecutionIndex::Open]
 }
 
 /// The conditions on the tally that tell how many executions an index gives for a filter; for
@@ -609,6 +624,7 @@ pub fn execution_tally(dialect: Dialect, filter: &ExecutionFilter) -> Option<Con
 #[must_use]
 pub fn trigger_instances(dialect: Dialect, filter: &TriggerInstanceFilter) -> Conditions {
     let mut conditions = Conditions::new(dialect);
+    conditions.ids(&filter.ids);
     conditions.text(
         "\"trigger\" = ",
         filter.trigger.as_ref().map(|trigger| trigger.as_str()),
@@ -634,7 +650,8 @@ pub fn trigger_instance_tally(
     dialect: Dialect,
     filter: &TriggerInstanceFilter,
 ) -> Option<Conditions> {
-    let simple = filter.trace_tag.is_none()
+    let simple = filter.ids.is_empty()
+        && filter.trace_tag.is_none()
         && filter.occurred_after.is_none()
         && filter.occurred_before.is_none();
     simple.then(|| trigger_instances(dialect, filter))

@@ -8,7 +8,7 @@
 use squall_model::ActionRef;
 use squall_value::Str;
 
-use crate::{ExecutionFilter, Visibility};
+use crate::{ExecutionFilter, Visibility, sql};
 
 /// Into how many parts a list is taken apart at most. Merging that many costs as much as walking
 /// all.
@@ -84,18 +84,18 @@ impl ExecutionFilter {
     }
 
     /// The packs whose actions have to be known to take the filter apart: those of which the caller
-    /// sees everything.
+    /// sees everything. None when it is not taken apart.
     #[must_use]
     pub fn visible_packs(&self) -> &[Str] {
         match &self.visibility {
-            Visibility::Only { packs, .. } => packs,
-            Visibility::All => &[],
+            Visibility::Only { packs, .. } if sql::is_walked(self) => packs,
+            _ => &[],
         }
     }
 
     /// The parts of a [narrowed](Self::narrowed) filter. `contents` are the actions in the
     /// [visible packs](Self::visible_packs) that executions may be of. `None` when it cannot be
-    /// taken apart, or not into few parts.
+    /// taken apart, or not into few parts, or when other conditions select more than the visibility.
     #[must_use]
     pub fn parts(&self, contents: &[ActionRef]) -> Option<Vec<Part>> {
         let Visibility::Only {
@@ -109,7 +109,7 @@ impl ExecutionFilter {
         };
         // Each of these is about no more than one user and one action.
         let is_apt = ids.is_empty() && users.len() + actions.len() + contents.len() <= PARTS_MAX;
-        if !is_apt {
+        if !is_apt || !sql::is_walked(self) {
             return None;
         }
         let whole = ExecutionFilter {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use squall_model::{
     ActionRef, Enforcement, EnforcementOutcome, Event, Execution, ExecutionId, Lease, Origin,
-    Outcome, RuleOrigin, RuleRef, Status, TaskOrigin, TriggerInstanceId, TriggerInstanceStatus,
-    TriggerRef,
+    Outcome, RuleOrigin, RuleRef, Status, TaskOrigin, TriggerInstance, TriggerInstanceId,
+    TriggerInstanceStatus, TriggerRef,
 };
 
 use super::{World, advanced, at, at_first, emit, ended, ids, insert, requested, text, update};
@@ -496,6 +496,23 @@ pub async fn children_are_found(world: &World) {
         with_children += usize::from(!expect.is_empty());
     }
     assert!(with_children > 3);
+    let of_all = async |parents: &[ExecutionId]| {
+        let pairs = world.store.child_ids(parents).await.expect("readable");
+        let mut expect = ids(&all);
+        expect.retain(|id| pairs.iter().any(|(_, child)| child == id));
+        let found: Vec<_> = pairs.iter().map(|(_, child)| *child).collect();
+        assert_eq!(found, expect, "by id");
+        for (parent, child) in &pairs {
+            let child = all.iter().find(|one| one.id() == *child).expect("known");
+            assert_eq!(child.request.parent, Some(*parent));
+            assert!(parents.contains(parent));
+        }
+        pairs.len()
+    };
+    let below = all.iter().filter(|one| one.request.parent.is_some());
+    assert_eq!(of_all(&ids(&all)).await, below.count());
+    assert_eq!(of_all(&[world.id()]).await, 0);
+    assert_eq!(of_all(&[]).await, 0);
 }
 
 /// Totals stay exact while executions change, one by one and together.
@@ -537,11 +554,20 @@ pub async fn totals_follow_updates(world: &World) {
 }
 
 /// The filters on events that are tried.
-fn trigger_instance_filters() -> Vec<TriggerInstanceFilter> {
+fn trigger_instance_filters(all: &[Arc<TriggerInstance>]) -> Vec<TriggerInstanceFilter> {
     let trigger = |name: &str| Some(TriggerRef::parse(name).expect("valid"));
     let none = TriggerInstanceFilter::default;
     vec![
         none(),
+        TriggerInstanceFilter {
+            ids: all.iter().step_by(7).map(|event| event.id).collect(),
+            ..none()
+        },
+        TriggerInstanceFilter {
+            ids: vec![all[3].id, all[4].id, all[5].id],
+            trigger: trigger("core.timer"),
+            ..none()
+        },
         TriggerInstanceFilter {
             trigger: trigger("core.webhook"),
             ..none()
@@ -605,7 +631,7 @@ pub async fn trigger_instance_filters_agree(world: &World) {
     world.hold(2, vec![failed]).await;
     Arc::make_mut(&mut all[0]).status = TriggerInstanceStatus::ProcessingFailed;
 
-    for filter in trigger_instance_filters() {
+    for filter in trigger_instance_filters(&all) {
         for oldest_first in [false, true] {
             let filter = TriggerInstanceFilter {
                 oldest_first,

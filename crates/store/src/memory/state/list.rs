@@ -113,6 +113,19 @@ impl State {
             .collect()
     }
 
+    pub(in crate::memory) fn list_child_ids(
+        &self,
+        parents: &[ExecutionId],
+    ) -> Vec<(ExecutionId, ExecutionId)> {
+        let pairs = parents.iter().flat_map(|parent| {
+            let ids = self.children.get(parent).into_iter().flatten();
+            ids.map(|id| (*parent, *id))
+        });
+        let mut pairs: Vec<_> = pairs.collect();
+        pairs.sort_by_key(|(_, child)| *child);
+        pairs
+    }
+
     pub(in crate::memory) fn list_trigger_instances(
         &self,
         filter: &TriggerInstanceFilter,
