@@ -1,13 +1,14 @@
 //! `/triggerinstances`, `/ruleenforcements`.
 
+use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::{Path, State as Extract};
 use squall_auth::rbac::Resource;
 use squall_engine::Incoming;
-use squall_model::{Enforcement, EnforcementOutcome, TriggerInstance};
-use squall_store::{EnforcementFilter, TriggerInstanceFilter};
+use squall_model::{Enforcement, EnforcementOutcome, ExecutionId, TriggerInstance};
+use squall_store::{EnforcementFilter, ExecutionFilter, Page, TriggerInstanceFilter};
 use squall_value::{Str, Value, dict};
 
 use crate::caller::Caller;
@@ -207,12 +208,9 @@ async fn enforcements(Extract(api): State, caller: Caller, params: Params) -> Re
 async fn enforcement_views(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
     let members = params::members(&params)?;
     let (found, total, limit) = chosen(&api, &caller, &params).await?;
-    let mut items = Vec::with_capacity(found.len());
-    for found in &found {
-        items.push(members.of(with_what_it_led_to(&api, &caller, found).await?));
-    }
+    let items = with_what_they_led_to(&api, &caller, &found).await?;
     Ok(List {
-        items,
+        items: items.into_iter().map(|item| members.of(item)).collect(),
         total,
         limit,
     })
@@ -227,7 +225,8 @@ async fn enforcement_view(
     let found = api.engine.store().enforcement(parsed).await?;
     let found = found.ok_or_else(|| Error::unknown(&id))?;
     caller.may(&Resource::enforcement(&id, &found.rule))?;
-    Ok(Json(with_what_it_led_to(&api, &caller, &found).await?))
+    let shown = with_what_they_led_to(&api, &caller, &[found]).await?;
+    Ok(Json(shown.into_iter().next().unwrap_or_default()))
 }
 
 /// The members of an execution that StackStorm's view of an enforcement has.
@@ -240,30 +239,63 @@ const EXECUTION_MEMBERS: [&str; 6] = [
     "parent",
 ];
 
-/// An enforcement with its event, and with the execution cut down, as far as the caller may see them.
-async fn with_what_it_led_to(
+/// Enforcements with their events, and with the executions cut down, as far as the caller may see
+/// them.
+async fn with_what_they_led_to(
     api: &Api,
     caller: &Caller,
-    enforcement: &Enforcement,
-) -> Result<Value> {
-    let store = api.engine.store();
-    let mut body = enforcement_shown(api, enforcement)
-        .as_dict()
-        .cloned()
-        .unwrap_or_default();
-    let instance = store.trigger_instance(enforcement.trigger_instance).await?;
-    if let Some(instance) = instance.filter(|one| caller.sees_trigger(one.trigger.as_str())) {
-        body.insert("trigger_instance", shown(api, &instance));
+    enforcements: &[Arc<Enforcement>],
+) -> Result<Vec<Value>> {
+    let events = enforcements.iter().map(|one| one.trigger_instance);
+    let mut events = view::instances(api, events).await?;
+    events.retain(|_, event| caller.sees_trigger(event.trigger.as_str()));
+    let executions = executions_of(api, caller, enforcements).await?;
+    let shown = enforcements.iter().map(|enforcement| {
+        let mut body = enforcement_shown(api, enforcement)
+            .as_dict()
+            .cloned()
+            .unwrap_or_default();
+        if let Some(event) = events.get(&enforcement.trigger_instance) {
+            body.insert("trigger_instance", shown(api, event));
+        }
+        if let EnforcementOutcome::Execution(id) = &enforcement.outcome
+            && let Some(execution) = executions.get(id)
+        {
+            body.insert("execution", execution.clone());
+        }
+        Value::from(body)
+    });
+    Ok(shown.collect())
+}
+
+/// The executions that rules asked for, those that the caller may see.
+async fn executions_of(
+    api: &Api,
+    caller: &Caller,
+    enforcements: &[Arc<Enforcement>],
+) -> Result<HashMap<ExecutionId, Value>> {
+    let ids = enforcements.iter().filter_map(|one| match &one.outcome {
+        EnforcementOutcome::Execution(id) => Some(*id),
+        EnforcementOutcome::Failed(_) => None,
+    });
+    let filter = ExecutionFilter {
+        ids: ids.collect(),
+        visibility: caller.rights.executions(),
+        ..ExecutionFilter::default()
+    };
+    if filter.ids.is_empty() {
+        return Ok(HashMap::new());
     }
-    if let EnforcementOutcome::Execution(id) = &enforcement.outcome
-        && let Some(execution) = store.execution(*id).await?
-        && caller.rights.executions().shows(&execution)
-    {
-        let members = Members::Only(EXECUTION_MEMBERS.map(str::to_owned).to_vec());
-        let execution = view::execution(api, &execution, &members, Secrets::Masked).await?;
-        body.insert("execution", execution);
-    }
-    Ok(Value::from(body))
+    let found = api
+        .engine
+        .store()
+        .executions(&filter, Page::ALL)
+        .await?
+        .items;
+    let members = Members::Only(EXECUTION_MEMBERS.map(str::to_owned).to_vec());
+    let shown = view::executions(api, &found, &members, Secrets::Masked).await?;
+    let ids = found.iter().map(|execution| execution.id());
+    Ok(ids.zip(shown).collect())
 }
 
 /// The enforcements that are asked for, how many there are in all, and the limit to tell.
