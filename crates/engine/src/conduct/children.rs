@@ -329,32 +329,51 @@ fn task_record(execution: &Execution, origin: &TaskOrigin, result: &Value) -> Va
 
 /// A finished task as StackStorm lists it in the result of an action chain.
 fn chain_task(execution: &Execution, task: &Str, result: &Value) -> Value {
-    let id = execution.id().to_string();
-    dict! {
-        "id" => task.clone(),
-        "name" => task.clone(),
-        "execution_id" => id.as_str(),
-        "liveaction_id" => id.as_str(),
-        "workflow" => Value::Null,
-        "created_at" => execution.request.requested.to_string(),
-        "updated_at" => execution.progress.ended.map(|ended| ended.to_string()),
-        "state" => execution.state().status().as_str(),
-        "result" => result.clone(),
-    }
+    listed(&ChainTask {
+        task,
+        id: Some(execution.id()),
+        created: execution.request.requested,
+        updated: execution.progress.ended,
+        status: execution.state().status(),
+        result,
+    })
 }
 
+/// One that could not be asked for: it has no execution.
 fn refused_task(refused: &Refused) -> Value {
-    let at = refused.at.to_string();
+    listed(&ChainTask {
+        task: &refused.task,
+        id: None,
+        created: refused.at,
+        updated: Some(refused.at),
+        status: Status::Failed,
+        result: &refused.result,
+    })
+}
+
+/// What StackStorm tells of a task of a chain.
+struct ChainTask<'a> {
+    task: &'a Str,
+    id: Option<ExecutionId>,
+    created: Timestamp,
+    updated: Option<Timestamp>,
+    status: Status,
+    result: &'a Value,
+}
+
+fn listed(task: &ChainTask<'_>) -> Value {
+    let id = task.id.map(|id| Value::from(id.to_string()));
+    let id = id.unwrap_or_default();
     dict! {
-        "id" => refused.task.clone(),
-        "name" => refused.task.clone(),
-        "execution_id" => Value::Null,
-        "liveaction_id" => Value::Null,
+        "id" => task.task.clone(),
+        "name" => task.task.clone(),
+        "execution_id" => id.clone(),
+        "liveaction_id" => id,
         "workflow" => Value::Null,
-        "created_at" => at.as_str(),
-        "updated_at" => at.as_str(),
-        "state" => Status::Failed.as_str(),
-        "result" => refused.result.clone(),
+        "created_at" => task.created.to_string(),
+        "updated_at" => task.updated.map(|updated| updated.to_string()),
+        "state" => task.status.as_str(),
+        "result" => task.result.clone(),
     }
 }
 
