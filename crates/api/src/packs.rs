@@ -10,7 +10,7 @@ use squall_value::{Dict, Value, dict};
 
 use crate::caller::Caller;
 use crate::definitions::{document, documents};
-use crate::endpoint::{CHOICE, Endpoint, MEMBERS, PAGE, Shape, delete, get, post};
+use crate::endpoint::{CHOICE, Endpoint, MEMBERS, PAGE, Parameter, Shape, delete, get, post};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::reply::{Json, List, Sent};
@@ -22,6 +22,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .summary("Lists packs.")
             .any("pack_list")
             .query(CHOICE)
+            .query(&[Parameter::text("ref", "The one with this reference.")])
             .query(PAGE)
             .query(MEMBERS)
             .gives(Shape::Page("Pack")),
@@ -55,7 +56,16 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
-    documents(&api, DocumentKind::Pack, &params, &caller, Some(100), &[]).await
+    let filters = [("ref", &["ref"][..])];
+    documents(
+        &api,
+        DocumentKind::Pack,
+        &params,
+        &caller,
+        Some(100),
+        &filters,
+    )
+    .await
 }
 
 async fn one(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
@@ -143,6 +153,18 @@ async fn unregister(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Whether a registration tells how many of a kind there are: it was asked for that kind, by
+/// StackStorm's name in the singular or the plural, or for none. Packs are registered as a whole.
+fn is_counted(kind: DocumentKind, types: Option<&[Value]>) -> bool {
+    let types = types.unwrap_or_default();
+    let is_meant = |name: &str| {
+        let names = [count_name(kind), kind.as_str()];
+        let configs = kind == DocumentKind::ConfigSchema && matches!(name, "config" | "configs");
+        names.contains(&name) || configs || name == "all"
+    };
+    types.is_empty() || types.iter().filter_map(Value::as_str).any(is_meant)
+}
+
 /// Reads packs' files again: those named, or all that lie in the pack directories.
 async fn register(Extract(api): State, caller: Caller, sent: Sent) -> Result<Json> {
     let body = sent.object()?;
@@ -150,24 +172,12 @@ async fn register(Extract(api): State, caller: Caller, sent: Sent) -> Result<Jso
     let named = body.get("packs").and_then(Value::as_list);
     let names: Option<Vec<&str>> =
         named.map(|names| names.iter().filter_map(Value::as_str).collect());
-    let mut directories = Vec::new();
-    for base in &api.pack_directories {
-        let entries = std::fs::read_dir(base)
-            .into_iter()
-            .flatten()
-            .filter_map(std::result::Result::ok);
-        let found = entries
-            .map(|entry| entry.path())
-            .filter(|path| path.is_dir());
-        directories.extend(found.filter(|path| {
-            let name = path
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned());
-            names
-                .as_ref()
-                .is_none_or(|names| name.is_some_and(|name| names.contains(&&*name)))
-        }));
-    }
+    let mut directories = squall_packs::find(&api.pack_directories).packs;
+    directories.retain(|path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let names = names.as_ref();
+        names.is_none_or(|names| name.is_some_and(|name| names.contains(&name)))
+    });
     for name in names.into_iter().flatten() {
         let known = directories
             .iter()
@@ -177,6 +187,7 @@ async fn register(Extract(api): State, caller: Caller, sent: Sent) -> Result<Jso
         }
     }
     directories.sort();
+    let types = body.get("types").and_then(Value::as_list);
     let mut counts = Dict::new();
     counts.insert("runners", squall_runners::Registry::runner_types().len());
     let mut findings = Vec::new();
@@ -185,6 +196,9 @@ async fn register(Extract(api): State, caller: Caller, sent: Sent) -> Result<Jso
         let report = report.map_err(|error| Error::bad(crate::error::chain(&error)))?;
         for (kind, count) in report.registered.defined {
             let name = count_name(kind);
+            if !is_counted(kind, types) {
+                continue;
+            }
             let before = counts.get(name).and_then(Value::as_int).unwrap_or(0);
             counts.insert(name, before + i64::try_from(count).unwrap_or(0));
         }

@@ -16,4 +16,4 @@ pub use definition::{parameters_hash, trigger_reference, uid};
 pub use finding::Finding;
 pub use load::{Definition, Files, Known, Loaded, load, load_one};
 pub use overrides::Override;
-pub use read::{ReadError, read, read_overrides};
+pub use read::{Found, ReadError, find, read, read_overrides};

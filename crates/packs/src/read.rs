@@ -1,5 +1,6 @@
 //! A pack's files from a directory.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,38 @@ pub struct ReadError {
     /// Why.
     #[source]
     pub source: io::Error,
+}
+
+/// The packs that lie in some directories.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Their directories: those of the first directory first, and by name within each.
+    pub packs: Vec<PathBuf>,
+    /// Those in whose place one of the same name in a later directory stands.
+    pub replaced: Vec<PathBuf>,
+}
+
+/// The packs that lie in these directories. Of several with one name the last is used, so that an
+/// operator's pack stands for a shipped one; directories that cannot be listed hold none.
+#[must_use]
+pub fn find(directories: &[PathBuf]) -> Found {
+    let mut found = Found::default();
+    for (at, directory) in directories.iter().enumerate() {
+        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+        names.retain(|name| directory.join(name).is_dir());
+        names.sort();
+        let later = &directories[at + 1..];
+        let is_replaced = |name: &OsString| later.iter().any(|other| other.join(name).is_dir());
+        for name in names {
+            let list = match is_replaced(&name) {
+                true => &mut found.replaced,
+                false => &mut found.packs,
+            };
+            list.push(directory.join(name));
+        }
+    }
+    found
 }
 
 /// Reads what [`crate::load`] needs: the texts of metadata and workflow files, and the names of all

@@ -1,6 +1,8 @@
 //! What is wrong in a pack is told with file, line and column, and hides nothing else.
 #![allow(clippy::unwrap_used)]
 
+use std::fs;
+
 use expect_test::{Expect, expect};
 use squall_packs::{Files, Known, Loaded, load};
 use squall_value::Str;
@@ -441,4 +443,19 @@ fn hostile_files_are_bounded() {
         let errors = loaded.findings.iter().filter(|finding| finding.is_error());
         assert!(errors.count() > 0, "{}", &text[..text.len().min(40)]);
     }
+}
+
+/// Of packs with one name, that of the last directory is used: an operator's for a shipped one.
+#[test]
+fn a_pack_replaces_one_of_its_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = |name: &str| directory.path().join(name);
+    for pack in ["shipped/core", "shipped/examples", "own/examples", "own/a"] {
+        fs::create_dir_all(place(pack)).unwrap();
+    }
+    fs::write(place("own/core"), "a file is no pack").unwrap();
+    let found = squall_packs::find(&[place("shipped"), place("own"), place("none")]);
+    let packs = ["shipped/core", "own/a", "own/examples"].map(place);
+    assert_eq!(found.packs, packs);
+    assert_eq!(found.replaced, [place("shipped/examples")]);
 }

@@ -42,28 +42,22 @@ fn unpack_directory(directory: &Dir<'_>, target: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Registers every pack in the directories whose files have changed since they were registered. A pack that cannot be used is told and passed over.
+/// Registers every pack in the directories whose files have changed since they were registered. A
+/// pack that cannot be used is told and passed over.
 pub(crate) async fn register_all(engine: &Arc<Engine>, directories: &[PathBuf]) {
-    for base in directories {
-        let entries = std::fs::read_dir(base)
-            .into_iter()
-            .flatten()
-            .filter_map(Result::ok);
-        let mut packs: Vec<_> = entries
-            .map(|entry| entry.path())
-            .filter(|path| path.is_dir())
-            .collect();
-        packs.sort();
-        for pack in packs {
-            match engine.register_if_changed(&pack).await {
-                Ok(report) => {
-                    for finding in &report.findings {
-                        tracing::warn!(pack = %pack.display(), "{finding}");
-                    }
+    let found = squall_packs::find(directories);
+    for pack in &found.replaced {
+        tracing::warn!(pack = %pack.display(), "a pack of the same name is used in its place");
+    }
+    for pack in &found.packs {
+        match engine.register_if_changed(pack).await {
+            Ok(report) => {
+                for finding in &report.findings {
+                    tracing::warn!(pack = %pack.display(), "{finding}");
                 }
-                Err(error) => {
-                    tracing::error!(pack = %pack.display(), error = %anyhow::Error::new(error), "a pack was not registered");
-                }
+            }
+            Err(error) => {
+                tracing::error!(pack = %pack.display(), error = %anyhow::Error::new(error), "a pack was not registered");
             }
         }
     }
