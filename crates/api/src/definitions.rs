@@ -179,6 +179,7 @@ async fn update_trigger_type(
 ) -> Result<Json> {
     let kind = DocumentKind::TriggerType;
     let known = document(&api, kind, &id).await?;
+    changes::check_pack(known.pack.as_deref())?;
     let document = changes::replace(&api, &caller, kind, &known, &sent.object()?).await?;
     Ok(Json(squall_wire::definition(&document)))
 }
@@ -189,6 +190,8 @@ async fn remove_trigger_type(
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
     let known = document(&api, DocumentKind::TriggerType, &id).await?;
+    caller.may_with(&known)?;
+    changes::check_pack(known.pack.as_deref())?;
     changes::remove(&api, &caller, &known).await
 }
 

@@ -79,7 +79,7 @@ pub enum Change {
 #[derive(Debug, thiserror::Error)]
 pub enum PutError {
     /// It was to be new, and there is one.
-    #[error("there is a {kind} `{key}` already", kind = kind.as_str())]
+    #[error("the {kind} `{key}` exists already", kind = kind.as_str().replace('_', " "))]
     Exists {
         /// Its kind.
         kind: DocumentKind,
