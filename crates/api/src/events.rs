@@ -12,7 +12,7 @@ use squall_store::{EnforcementFilter, ExecutionFilter, Page, TriggerInstanceFilt
 use squall_value::{Str, Value, dict};
 
 use crate::caller::Caller;
-use crate::endpoint::{CHOICE, Endpoint, MEMBERS, PAGE, Parameter, Shape, get, post};
+use crate::endpoint::{Endpoint, MEMBERS, PAGE, Parameter, Shape, get, post};
 use crate::error::{Error, Result};
 use crate::params::{self, Members, Params, Secrets};
 use crate::reply::{Json, List};
@@ -24,7 +24,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .summary("Lists events, the newest first.")
             .any("trigger_list")
             .query(INSTANCE_FILTERS)
-            .query(CHOICE)
+            .query(IDS)
             .query(PAGE)
             .query(MEMBERS)
             .gives(Shape::Page("TriggerInstance")),
@@ -42,7 +42,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .summary("Lists what rules did, the newest first.")
             .any("rule_enforcement_list")
             .query(ENFORCEMENT_FILTERS)
-            .query(CHOICE)
+            .query(IDS)
             .query(PAGE)
             .query(MEMBERS)
             .gives(Shape::Page("RuleEnforcement")),
@@ -54,7 +54,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .summary("Lists what rules did, each with its event and execution.")
             .any("rule_enforcement_list")
             .query(ENFORCEMENT_FILTERS)
-            .query(CHOICE)
+            .query(IDS)
             .query(PAGE)
             .query(MEMBERS)
             .gives(Shape::Page("RuleEnforcement")),
@@ -64,6 +64,12 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .gives(Shape::One("RuleEnforcement")),
     ]
 }
+
+/// Of a list by time.
+pub(crate) const IDS: &[Parameter] = &[
+    Parameter::list("id", "Those with one of these ids, 100 at most."),
+    Parameter::list("sort", "`id` for the oldest first, `-id` for the newest."),
+];
 
 const INSTANCE_FILTERS: &[Parameter] = &[
     Parameter::text("trigger", "Those of this trigger."),
@@ -112,14 +118,18 @@ async fn trigger_instances(Extract(api): State, caller: Caller, params: Params) 
         }
         visible = Some(of_type);
     }
+    let ids = params::ids(&params);
     let filter = TriggerInstanceFilter {
+        ids: ids.clone().unwrap_or_default(),
         trigger: trigger.and_then(|trigger| trigger.parse().ok()),
         occurred_after: params::time(&params, "timestamp_gt")?,
         occurred_before: params::time(&params, "timestamp_lt")?,
         visible,
+        oldest_first: params::oldest_first(&params, &["timestamp"]) == Some(true),
         ..TriggerInstanceFilter::default()
     };
-    if trigger.is_some() && filter.trigger.is_none() {
+    let is_nothing = ids.is_some_and(|ids| ids.is_empty());
+    if is_nothing || (trigger.is_some() && filter.trigger.is_none()) {
         return Ok(List {
             items: Vec::new(),
             total: 0,
@@ -312,6 +322,10 @@ async fn chosen(
     ) else {
         return Ok((Vec::new(), 0, limit));
     };
+    let ids = params::ids(params);
+    if ids.as_ref().is_some_and(Vec::is_empty) {
+        return Ok((Vec::new(), 0, limit));
+    }
     let rule = match params::text(params, "rule_id") {
         None => rule,
         Some(id) => {
@@ -327,13 +341,14 @@ async fn chosen(
         }
     };
     let filter = EnforcementFilter {
+        ids: ids.unwrap_or_default(),
         rule,
         trigger_instance,
         execution,
         enforced_after: params::time(params, "enforced_at_gt")?,
         enforced_before: params::time(params, "enforced_at_lt")?,
         visibility: caller.rights.enforcements(),
-        ..EnforcementFilter::default()
+        oldest_first: params::oldest_first(params, &["enforced_at"]) == Some(true),
     };
     let found = api.engine.store().enforcements(&filter, page).await?;
     Ok((found.items, found.total, limit))

@@ -18,7 +18,7 @@ use crate::endpoint::{
 use crate::error::{Error, Result};
 use crate::params::{self, Members, Params, Secrets};
 use crate::reply::{Json, List, Sent};
-use crate::{Api, State, execution_views, rights, view};
+use crate::{Api, State, execution_views, rights, traces, view};
 
 /// How many executions below one are shown at most.
 const BELOW_MAX: usize = 10_000;
@@ -41,7 +41,14 @@ const FILTER_PARAMETERS: &[Parameter] = &[
     Parameter::text("runner", "Those of actions with this runner."),
     Parameter::text("user", "Those that this user asked for."),
     Parameter::text("liveaction", "The one whose `liveaction.id` this is."),
-    Parameter::time("timestamp_gt", "Those that were asked for later."),
+    Parameter::time(
+        "timestamp",
+        "Those that were asked for at this very moment.",
+    ),
+    Parameter::time(
+        "timestamp_gt",
+        "Those that were asked for later; the oldest first, unless something else is asked for.",
+    ),
     Parameter::time("timestamp_lt", "Those that were asked for earlier."),
     Parameter::text(
         "filter",
@@ -52,6 +59,10 @@ const FILTER_PARAMETERS: &[Parameter] = &[
         "The oldest first; the presence counts, not the value.",
     ),
     Parameter::text("sort_desc", "The newest first, as without it."),
+    Parameter::list(
+        "sort",
+        "`timestamp` or `id` for the oldest first, `-timestamp` or `-id` for the newest.",
+    ),
 ];
 
 const RESULT_SIZE: &[Parameter] = &[Parameter::integer(
@@ -180,12 +191,11 @@ fn filter(api: &Api, params: &Params) -> Result<Option<ExecutionFilter>> {
             .map_err(|error| Error::bad(format!("{error}")))?;
         filter.statuses.push(status);
     }
-    for id in params::text(params, "id")
-        .into_iter()
-        .flat_map(|list| list.split(','))
-    {
-        let Ok(id) = id.parse() else { return Ok(None) };
-        filter.ids.push(id);
+    if let Some(ids) = params::ids(params) {
+        if ids.is_empty() {
+            return Ok(None);
+        }
+        filter.ids = ids;
     }
     filter.parent = match params::text(params, "parent") {
         None => ParentFilter::Any,
@@ -214,10 +224,28 @@ fn filter(api: &Api, params: &Params) -> Result<Option<ExecutionFilter>> {
     }
     filter.requested_after = params::time(params, "timestamp_gt")?;
     filter.requested_before = params::time(params, "timestamp_lt")?;
-    if params.has("sort_asc") {
+    if let Some(moment) = params::time(params, "timestamp")? {
+        let tick = jiff::SignedDuration::from_micros(1);
+        let after = moment.checked_sub(tick).ok();
+        let before = moment.checked_add(tick).unwrap_or(jiff::Timestamp::MAX);
+        filter.requested_after = filter.requested_after.max(after);
+        let known = filter.requested_before.unwrap_or(before);
+        filter.requested_before = Some(known.min(before));
+    }
+    if oldest_first(params) {
         filter.order = ExecutionOrder::OldestFirst;
     }
     Ok(Some(filter))
+}
+
+/// As StackStorm: who asks for what came after a moment wants to read on from there, unless the
+/// request says otherwise.
+fn oldest_first(params: &Params) -> bool {
+    params::oldest_first(params, &["timestamp"]).unwrap_or_else(|| {
+        let given = |name| params::text(params, name).is_some();
+        let newest = given("timestamp_lt") || params.has("sort_desc");
+        !newest && (given("timestamp_gt") || params.has("sort_asc"))
+    })
 }
 
 /// The rules that the filters by rule and by trigger leave; `None` when they leave none, an empty
@@ -344,8 +372,9 @@ async fn create(
     sent: Sent,
 ) -> Result<Response> {
     let body = sent.object()?;
-    let ask = ask(&caller, &headers, body)?;
+    let mut ask = ask(&caller, &headers, body)?;
     caller.may_run(&ask.action)?;
+    ask.trace_tag = traces::tag_of(&api, ask.context.get("trace_context")).await?;
     let execution = api.engine.request(ask).await?;
     created(&api, &execution, params::secrets(&params, &caller)?).await
 }
@@ -358,14 +387,7 @@ async fn created(api: &Api, execution: &Arc<Execution>, secrets: Secrets) -> Res
 fn ask(caller: &Caller, headers: &HeaderMap, body: Dict) -> Result<Ask> {
     let action = body.get("action").and_then(Value::as_str);
     let action = action.ok_or_else(|| Error::bad("'action' is a required property"))?;
-    let user = match body.get("user") {
-        Some(Value::String(user)) if !user.is_empty() => {
-            caller.check_user(user)?;
-            user.clone()
-        }
-        _ => caller.user(),
-    };
-    let mut ask = Ask::new(action, user);
+    let mut ask = Ask::new(action, user(caller, &body)?);
     ask.parameters = match body.get("parameters") {
         None | Some(Value::Null) => Dict::new(),
         Some(Value::Dict(parameters)) => (**parameters).clone(),
@@ -397,24 +419,34 @@ fn ask(caller: &Caller, headers: &HeaderMap, body: Dict) -> Result<Ask> {
                 .map(|(key, value)| (key.clone(), value.clone())),
         );
     }
-    let trace = context
-        .get("trace_context")
-        .and_then(|trace| trace.get("trace_tag"));
-    ask.trace_tag = trace.and_then(Value::as_str).map(Str::from);
     ask.context = Value::from(context);
     ask.notify = body.get("notify").cloned().unwrap_or_default();
-    ask.delay = match body.get("delay") {
-        None | Some(Value::Null) => None,
-        Some(Value::Int(millis)) if *millis >= 0 => {
-            Some(Duration::from_millis(millis.unsigned_abs()))
-        }
-        Some(_) => {
-            return Err(Error::bad(
-                "'delay' must be a number of milliseconds, 0 or more",
-            ));
-        }
-    };
+    ask.delay = delay(&body)?;
     Ok(ask)
+}
+
+/// On whose behalf something is asked for.
+fn user(caller: &Caller, body: &Dict) -> Result<Str> {
+    match body.get("user") {
+        Some(Value::String(user)) if !user.is_empty() => {
+            caller.check_user(user)?;
+            Ok(user.clone())
+        }
+        _ => Ok(caller.user()),
+    }
+}
+
+/// How long it is to wait.
+fn delay(body: &Dict) -> Result<Option<Duration>> {
+    match body.get("delay") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Int(millis)) if *millis >= 0 => {
+            Ok(Some(Duration::from_millis(millis.unsigned_abs())))
+        }
+        Some(_) => Err(Error::bad(
+            "'delay' must be a number of milliseconds, 0 or more",
+        )),
+    }
 }
 
 async fn cancel(
@@ -489,6 +521,8 @@ async fn run_again(
     let before = find(&api, &caller, &id).await?;
     let secrets = params::secrets(&params, &caller)?;
     let body = sent.object()?;
+    let user = user(&caller, &body)?;
+    let delay = delay(&body)?;
     let names = |member: &str| -> Vec<Str> {
         let list = body
             .get(member)
@@ -501,17 +535,27 @@ async fn run_again(
     };
     let (tasks, reset) = (names("tasks"), names("reset"));
     let given = body.get("parameters").and_then(Value::as_dict);
-    if !tasks.is_empty() && given.is_some_and(|parameters| !parameters.is_empty()) {
+    let is_of_tasks = !tasks.is_empty() || !reset.is_empty();
+    if is_of_tasks && given.is_some_and(|parameters| !parameters.is_empty()) {
         return Err(Error::bad(
-            "Parameters cannot be given when tasks are run again.",
+            "Parameters override is not supported when re-running task(s) for a workflow.",
         ));
     }
-    if !tasks.is_empty() {
-        let user = caller.user();
+    if reset.iter().any(|task| !tasks.contains(task)) {
+        return Err(Error::bad(
+            "List of tasks to reset does not match the tasks to rerun.",
+        ));
+    }
+    if is_of_tasks {
+        if delay.is_some_and(|delay| !delay.is_zero()) {
+            return Err(Error::bad(
+                "'delay' cannot be given when tasks are run again.",
+            ));
+        }
         let execution = api.engine.rerun(before.id(), &tasks, &reset, &user).await?;
         return created(&api, &execution, secrets).await;
     }
-    let mut ask = Ask::new(before.request.action.text(), caller.user());
+    let mut ask = Ask::new(before.request.action.text(), user);
     if !params::truth(&params, "no_merge")? {
         ask.parameters = api.engine.parameters(&before);
     }
@@ -524,7 +568,8 @@ async fn run_again(
     }
     ask.context = dict! { "re-run" => dict! { "ref" => before.id().to_string() } };
     ask.origin = Origin::Rerun(before.id());
-    ask.trace_tag = before.request.trace_tag.clone();
+    ask.trace_tag = Some(before.request.trace());
+    ask.delay = delay;
     let execution = api.engine.request(ask).await?;
     created(&api, &execution, secrets).await
 }
@@ -599,7 +644,7 @@ async fn result(
     .into_bytes();
     let download = params::truth(&params, "download")?;
     let compress = params::truth(&params, "compress")?;
-    let mut name = format!("execution_{id}_output.json");
+    let mut name = format!("execution_{}_result.json", execution.id());
     let mut kind = "text/json";
     if compress {
         text = gzip(&text)?;
@@ -607,6 +652,13 @@ async fn result(
         kind = "application/x-gzip";
     }
     let mut response = ([(header::CONTENT_TYPE, kind)], text).into_response();
+    if compress {
+        // As StackStorm says it: who only reads the result need not know that it was compressed.
+        let gzip = header::HeaderValue::from_static("gzip");
+        response
+            .headers_mut()
+            .insert(header::CONTENT_ENCODING, gzip);
+    }
     if download && let Ok(value) = format!("attachment; filename={name}").parse() {
         response
             .headers_mut()

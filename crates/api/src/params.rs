@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use percent_encoding::percent_decode_str;
+use squall_model::Id;
 use squall_store::Page;
 use squall_value::{Dict, Value};
 
@@ -76,9 +77,10 @@ pub(crate) fn one_of(params: &Params, name: &str, words: &[&str]) -> Result<()> 
     }
 }
 
-/// A truth value; absent is false.
+/// A truth value; absent is false, empty is none.
 pub(crate) fn truth(params: &Params, name: &str) -> Result<bool> {
-    match text(params, name).map(str::to_ascii_lowercase).as_deref() {
+    let given = params.0.get(name).map(|text| text.to_ascii_lowercase());
+    match given.as_deref() {
         None | Some("false" | "0" | "no" | "n") => Ok(false),
         Some("true" | "1" | "yes" | "y") => Ok(true),
         Some(_) => Err(Error::bad(format!(
@@ -87,10 +89,11 @@ pub(crate) fn truth(params: &Params, name: &str) -> Result<bool> {
     }
 }
 
-/// A whole number, if there is one.
+/// A whole number, if there is one. An empty text is none.
 pub(crate) fn integer(params: &Params, name: &str) -> Result<Option<i64>> {
     let wrong = || Error::bad(format!("Parameter \"{name}\" is not of type integer"));
-    text(params, name)
+    let given = params.0.get(name);
+    given
         .map(|text| text.parse().map_err(|_| wrong()))
         .transpose()
 }
@@ -119,6 +122,26 @@ pub(crate) fn few_ids(params: &Params) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Whether a list by time begins with the oldest, if `sort` says anything about it: by `id`, which is
+/// ordered by time, or by one of `times`. Other members are dropped silently, as StackStorm does with
+/// those that it does not know.
+pub(crate) fn oldest_first(params: &Params, times: &[&str]) -> Option<bool> {
+    let keys = list(params, "sort").unwrap_or_default();
+    keys.into_iter().find_map(|key| {
+        let (name, oldest) = match key.strip_prefix('-') {
+            Some(name) => (name, false),
+            None => (key.strip_prefix('+').unwrap_or(key).trim_start(), true),
+        };
+        (name == "id" || times.contains(&name)).then_some(oldest)
+    })
+}
+
+/// The ids that a list is asked for by `id=a,b`. Words that are no ids stand for nothing.
+pub(crate) fn ids<K>(params: &Params) -> Option<Vec<Id<K>>> {
+    let words = list(params, "id")?;
+    Some(words.into_iter().filter_map(|id| id.parse().ok()).collect())
 }
 
 /// The part of the list that is asked for, and the limit to tell.

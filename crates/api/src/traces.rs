@@ -17,8 +17,9 @@ use squall_store::{
 use squall_value::{Str, Value, dict};
 
 use crate::caller::Caller;
-use crate::endpoint::{CHOICE, Endpoint, MEMBERS, PAGE, Parameter, Shape, get};
+use crate::endpoint::{Endpoint, MEMBERS, PAGE, Parameter, Shape, get};
 use crate::error::{Error, Result};
+use crate::events::IDS;
 use crate::params::{self, Params};
 use crate::reply::{Json, List};
 use crate::{Api, State, executions};
@@ -29,7 +30,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .summary("Lists traces, the newest first.")
             .any("trace_list")
             .query(FILTERS)
-            .query(CHOICE)
+            .query(IDS)
             .query(PAGE)
             .query(MEMBERS)
             .gives(Shape::Page("Trace")),
@@ -61,28 +62,42 @@ const ELEMENTS_MAX: u64 = 1_000;
 /// In which bit the id of a trace differs from that of its first element.
 const TRACE: u128 = 1 << 30;
 
-/// What holds a trace together.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Thread {
-    /// A tag.
-    Tag(Str),
-    /// The topmost execution, of those without a tag.
-    Root(ExecutionId),
-    /// A single event without a tag that led to nothing.
+/// What began a trace that nobody named: it bears no tag itself, only what came after it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Beginning {
+    /// The topmost execution; all below it bear no tag either.
+    Execution(ExecutionId),
+    /// A single event.
     Event(TriggerInstanceId),
 }
 
-fn thread_of(execution: &Execution) -> Thread {
-    match &execution.request.trace_tag {
-        Some(tag) => Thread::Tag(tag.clone()),
-        None => Thread::Root(execution.request.root),
-    }
+/// What holds a trace together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Thread {
+    tag: Str,
+    beginning: Option<Beginning>,
 }
 
-fn thread_of_event(instance: &TriggerInstance) -> Thread {
-    match &instance.trace_tag {
-        Some(tag) => Thread::Tag(tag.clone()),
-        None => Thread::Event(instance.id),
+impl Thread {
+    /// The thread with this tag, be it a name or made of an id.
+    fn tagged(tag: &str) -> Thread {
+        let execution = tag.strip_prefix("execution-");
+        let execution = execution.and_then(|id| id.parse().ok());
+        let event = tag.strip_prefix("trigger_instance-");
+        let event = event.and_then(|id| id.parse().ok());
+        let beginning = execution.map(Beginning::Execution);
+        Thread {
+            tag: Str::from(tag),
+            beginning: beginning.or_else(|| event.map(Beginning::Event)),
+        }
+    }
+
+    fn of(execution: &Execution) -> Thread {
+        Thread::tagged(&execution.request.trace())
+    }
+
+    fn of_event(instance: &TriggerInstance) -> Thread {
+        Thread::tagged(&instance.trace())
     }
 }
 
@@ -97,32 +112,42 @@ impl Elements {
     async fn of(api: &Api, caller: &Caller, thread: &Thread) -> Result<Elements> {
         let store = api.engine.store();
         let page = Page::first(ELEMENTS_MAX);
-        let mut filter = ExecutionFilter {
+        let visible = ExecutionFilter {
             order: ExecutionOrder::OldestFirst,
             visibility: caller.rights.executions(),
             ..ExecutionFilter::default()
         };
-        let mut instances = Vec::new();
-        match thread {
-            Thread::Tag(tag) => {
-                filter.trace_tag = Some(tag.clone());
-                let wanted = TriggerInstanceFilter {
-                    trace_tag: Some(tag.clone()),
-                    visible: caller.rights.triggers(),
-                    oldest_first: true,
-                    ..TriggerInstanceFilter::default()
+        let (mut instances, mut executions) = (Vec::new(), Vec::new());
+        match thread.beginning {
+            Some(Beginning::Execution(root)) => {
+                let tree = ExecutionFilter {
+                    root: Some(root),
+                    ..visible.clone()
                 };
-                instances = store.trigger_instances(&wanted, page).await?.items;
+                executions = store.executions(&tree, page).await?.items;
+                // Those of a tree that was started with a tag belong to that one.
+                executions.retain(|execution| execution.request.trace() == thread.tag);
             }
-            Thread::Root(root) => filter.root = Some(*root),
-            Thread::Event(id) => {
-                filter.trigger_instance = Some(*id);
-                let found = store.trigger_instance(*id).await?;
-                let seen = found.filter(|instance| caller.sees_trigger(instance.trigger.as_str()));
-                instances.extend(seen);
+            Some(Beginning::Event(id)) => {
+                let found = store.trigger_instance(id).await?;
+                instances.extend(found.filter(|instance| {
+                    instance.trace() == thread.tag && caller.sees_trigger(instance.trigger.as_str())
+                }));
             }
+            None => {}
         }
-        let executions = store.executions(&filter, page).await?.items;
+        let tagged = ExecutionFilter {
+            trace_tag: Some(thread.tag.clone()),
+            ..visible
+        };
+        executions.extend(store.executions(&tagged, page).await?.items);
+        let tagged = TriggerInstanceFilter {
+            trace_tag: Some(thread.tag.clone()),
+            visible: caller.rights.triggers(),
+            oldest_first: true,
+            ..TriggerInstanceFilter::default()
+        };
+        instances.extend(store.trigger_instances(&tagged, page).await?.items);
         Ok(Elements {
             instances,
             executions,
@@ -152,14 +177,9 @@ impl Elements {
             return Ok(None);
         };
         let id = Id::<()>::from_raw(id).to_string();
-        let tag = match thread {
-            Thread::Tag(tag) => tag.to_string(),
-            Thread::Root(root) => format!("execution-{root}"),
-            Thread::Event(id) => format!("trigger_instance-{id}"),
-        };
         Ok(Some(dict! {
             "uid" => format!("trace:{id}"),
-            "trace_tag" => tag,
+            "trace_tag" => thread.tag.clone(),
             "trigger_instances" => self.instances.iter().map(|one| event(one)).collect::<Value>(),
             "rules" => self.rules(api, caller).await?,
             "action_executions" => self
@@ -244,7 +264,13 @@ async fn list(Extract(api): State, caller: Caller, params: Params) -> Result<Lis
         let elements = Elements::of(&api, &caller, thread).await?;
         items.extend(elements.shown(&api, &caller, thread).await?);
     }
-    let total = total.unwrap_or(items.len() as u64);
+    let (items, total) = match total {
+        Some(total) => (items, total),
+        None => {
+            let total = items.len() as u64;
+            (params::cut(items, page), total)
+        }
+    };
     let items = items.into_iter().map(|item| members.of(item));
     Ok(List {
         items: items.collect(),
@@ -261,12 +287,19 @@ async fn threads(
     page: Page,
 ) -> Result<(Vec<Thread>, Option<u64>)> {
     let store = api.engine.store();
+    if let Some(ids) = params::ids(params) {
+        let mut threads = Vec::new();
+        for id in ids {
+            threads.extend(named(api, id).await?);
+        }
+        return Ok((threads, None));
+    }
     if let Some(tag) = params::text(params, "trace_tag") {
-        return Ok((vec![Thread::Tag(Str::from(tag))], None));
+        return Ok((vec![Thread::tagged(tag)], None));
     }
     if let Some(id) = params::text(params, "execution") {
         let found = executions::named(api, caller, id).await.ok();
-        let thread = found.map(|execution| thread_of(&execution));
+        let thread = found.map(|execution| Thread::of(&execution));
         return Ok((thread.into_iter().collect(), None));
     }
     if let Some(id) = params::text(params, "trigger_instance") {
@@ -274,7 +307,7 @@ async fn threads(
             Ok(id) => store.trigger_instance(id).await?,
             Err(_) => None,
         };
-        let thread = found.map(|instance| thread_of_event(&instance));
+        let thread = found.map(|instance| Thread::of_event(&instance));
         return Ok((thread.into_iter().collect(), None));
     }
     let mut filter = ExecutionFilter {
@@ -282,7 +315,8 @@ async fn threads(
         visibility: caller.rights.executions(),
         ..ExecutionFilter::default()
     };
-    if params.has("sort_asc") {
+    let oldest_first = params::oldest_first(params, &["start_timestamp"]);
+    if oldest_first.unwrap_or_else(|| params.has("sort_asc")) {
         filter.order = ExecutionOrder::OldestFirst;
     }
     if let Some(id) = params::text(params, "rule") {
@@ -297,24 +331,46 @@ async fn threads(
     }
     let found = store.executions(&filter, page).await?;
     let mut seen = HashSet::new();
-    let threads = found.items.iter().map(|execution| thread_of(execution));
+    let threads = found.items.iter().map(|execution| Thread::of(execution));
     let threads = threads.filter(|thread| seen.insert(thread.clone()));
     Ok((threads.collect(), Some(found.total)))
+}
+
+/// The thread of the trace with this id.
+async fn named(api: &Api, id: Id<()>) -> Result<Option<Thread>> {
+    let raw = id.raw() ^ TRACE;
+    let store = api.engine.store();
+    if let Some(instance) = store.trigger_instance(Id::from_raw(raw)).await? {
+        return Ok(Some(Thread::of_event(&instance)));
+    }
+    let found = store.execution(Id::from_raw(raw)).await?;
+    Ok(found.map(|execution| Thread::of(&execution)))
+}
+
+/// The tag of the trace that an execution is to join, as its request says: by the tag itself, or by
+/// the trace's id, which must be one.
+pub(crate) async fn tag_of(api: &Api, context: Option<&Value>) -> Result<Option<Str>> {
+    let text = |member| {
+        let text = context?.get(member).and_then(Value::as_str);
+        text.filter(|text| !text.is_empty())
+    };
+    let Some(id) = text("id_") else {
+        return Ok(text("trace_tag").map(Str::from));
+    };
+    let thread = match id.parse() {
+        Ok(id) => named(api, id).await?,
+        Err(_) => None,
+    };
+    match thread {
+        Some(thread) => Ok(Some(thread.tag)),
+        None => Err(Error::bad(format!("Unable to find Trace with id=\"{id}\""))),
+    }
 }
 
 async fn one(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
     let missing = || Error::unknown(&id);
     let parsed: Id<()> = id.parse().map_err(|_| missing())?;
-    let raw = parsed.raw() ^ TRACE;
-    let store = api.engine.store();
-    let thread = match store.trigger_instance(Id::from_raw(raw)).await? {
-        Some(instance) => Some(thread_of_event(&instance)),
-        None => {
-            let found = store.execution(Id::from_raw(raw)).await?;
-            found.map(|execution| thread_of(&execution))
-        }
-    };
-    let thread = thread.ok_or_else(missing)?;
+    let thread = named(&api, parsed).await?.ok_or_else(missing)?;
     let trace = Resource::named(ResourceType::Trace, &id);
     // Who may list traces may see each, as far as it holds what they may see.
     if !caller.rights.has(Permission::TraceList) {

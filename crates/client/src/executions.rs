@@ -34,6 +34,8 @@ pub struct ExecutionQuery {
 impl ExecutionQuery {
     fn query(&self) -> Query {
         let list = |items: &[String]| (!items.is_empty()).then(|| items.join(","));
+        // What came after a moment begins with the oldest, unless the request says otherwise.
+        let newest_first = self.after.is_some() && !self.oldest_first;
         Query::new()
             .maybe("limit", self.limit)
             .maybe("offset", self.offset)
@@ -44,6 +46,7 @@ impl ExecutionQuery {
             .maybe("timestamp_gt", self.after.as_deref())
             .maybe("timestamp_lt", self.before.as_deref())
             .maybe("sort_asc", self.oldest_first.then_some("true"))
+            .maybe("sort_desc", newest_first.then_some("true"))
             .maybe("include_attributes", list(&self.members))
     }
 }

@@ -80,7 +80,7 @@ impl Engine {
         let mut ask = Ask::new(reference, self.settings.system_user.clone());
         ask.parameters = self.vault.open(&Value::from(given));
         ask.variables = Dict::from_iter([("trigger", instance.payload.clone())]);
-        ask.trace_tag = instance.trace_tag.clone();
+        ask.trace_tag = Some(instance.trace());
         ask.context = self.rule_context(catalog, body, rule.as_str(), instance);
         ask.origin = Origin::Rule(RuleOrigin {
             rule: rule.clone(),

@@ -63,7 +63,7 @@ impl Engine {
             payload,
             occurred: self.env.now(),
             status: TriggerInstanceStatus::Pending,
-            trace_tag: source.request.trace_tag.clone(),
+            trace_tag: Some(source.request.trace()),
             source_execution: Some(source.id()),
             sender: None,
         };

@@ -50,7 +50,7 @@ impl Engine {
             _ => Origin::Rerun(ended.id()),
         };
         ask.parent = request.parent.map(|parent| (parent, request.root));
-        ask.trace_tag.clone_from(&request.trace_tag);
+        ask.trace_tag = Some(request.trace());
         ask.notify = request.notify.clone();
         ask.tags.clone_from(&request.tags);
         ask.delay = Some(delay).filter(|delay| !delay.is_zero());

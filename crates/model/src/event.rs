@@ -52,6 +52,16 @@ pub struct TriggerInstance {
     pub sender: Option<Arc<Author>>,
 }
 
+impl TriggerInstance {
+    /// The tag of its trace: the one that the source named, or else one made of its own id. What it
+    /// leads to bears this tag.
+    #[must_use]
+    pub fn trace(&self) -> Str {
+        let named = self.trace_tag.clone();
+        named.unwrap_or_else(|| Str::from(format!("trigger_instance-{}", self.id)))
+    }
+}
+
 /// What became of one rule that matched one event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Enforcement {

@@ -51,6 +51,16 @@ pub struct ExecutionRequest {
     pub tags: Vec<Str>,
 }
 
+impl ExecutionRequest {
+    /// The tag of its trace: the one that was given, or else one made of the id of the topmost
+    /// execution. What it leads to, outside its own tree, bears this tag.
+    #[must_use]
+    pub fn trace(&self) -> Str {
+        let given = self.trace_tag.clone();
+        given.unwrap_or_else(|| Str::from(format!("execution-{}", self.root)))
+    }
+}
+
 /// Who or what asked for an execution.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Origin {

@@ -17,7 +17,7 @@ use squall_value::{Value, json};
 ///
 /// What is read is a list of words: a dotted path of members; `[]` for a list that has at least one
 /// item, of whose first the paths after it are read; `x-...` for a header; `name=path` for a member
-/// that later calls have as `{name}`.
+/// that later calls have as `{name}`; `path==text` for a member or header that is this text.
 type Call = (&'static str, &'static str, u16, &'static str);
 
 /// st2client.js takes no other status than these for a success: 201 for tokens and what is made, 202
@@ -356,6 +356,212 @@ const ERRBOT: &[Call] = &[
     ("GET /api/v1/keys/errbot.session", "", 404, "faultstring"),
 ];
 
+/// The official command line client, and scripts that were written with the same library.
+const COMMAND_LINE: &[Call] = &[
+    // Traces: by id, and through what is run again.
+    (
+        "POST /api/v1/executions",
+        r#"{"action": "core.noop"}"#,
+        201,
+        "first=id",
+    ),
+    (
+        "GET /api/v1/traces?execution={first}",
+        "",
+        200,
+        "[] trace=id trace_tag==execution-{first}",
+    ),
+    (
+        "POST /api/v1/executions",
+        r#"{"action": "core.noop", "context": {"trace_context": {"id_": "{trace}"}}}"#,
+        201,
+        "second=id",
+    ),
+    (
+        "GET /api/v1/traces?execution={second}",
+        "",
+        200,
+        "[] id=={trace} trace_tag==execution-{first}",
+    ),
+    (
+        "POST /api/v1/executions/{second}/re_run",
+        r#"{"parameters": {}, "tasks": [], "reset": [], "delay": 0}"#,
+        201,
+        "again=id context.re-run.ref=={second}",
+    ),
+    (
+        "GET /api/v1/traces?execution={again}",
+        "",
+        200,
+        "[] id=={trace}",
+    ),
+    (
+        "GET /api/v1/traces?id={trace}",
+        "",
+        200,
+        "x-total-count==1 [] id=={trace}",
+    ),
+    (
+        "POST /api/v1/executions",
+        r#"{"action": "core.noop", "context": {"trace_context": {"id_": "nonsense"}}}"#,
+        400,
+        "faultstring",
+    ),
+    // What is asked for with a run that is done again.
+    (
+        "POST /api/v1/executions/{first}/re_run",
+        r#"{"delay": 600000}"#,
+        201,
+        "late=id status==delayed",
+    ),
+    ("DELETE /api/v1/executions/{late}", "", 200, "id=={late}"),
+    (
+        "POST /api/v1/executions/{first}/re_run",
+        r#"{"reset": ["a"]}"#,
+        400,
+        "faultstring",
+    ),
+    (
+        "POST /api/v1/executions/{first}/re_run",
+        r#"{"tasks": ["a"], "reset": ["a"], "parameters": {"x": 1}}"#,
+        400,
+        "faultstring",
+    ),
+    // Which executions, and in which order.
+    (
+        "GET /api/v1/executions?timestamp_gt=2020-01-01T00:00:00Z",
+        "",
+        200,
+        "[] id=={first}",
+    ),
+    (
+        "GET /api/v1/executions?timestamp_gt=2020-01-01T00:00:00Z&sort_desc=True",
+        "",
+        200,
+        "[] id=={late}",
+    ),
+    (
+        "GET /api/v1/executions?sort=timestamp&limit=1",
+        "",
+        200,
+        "[] id=={first} moment=start_timestamp",
+    ),
+    (
+        "GET /api/v1/executions?sort=-id&limit=1",
+        "",
+        200,
+        "[] id=={late}",
+    ),
+    (
+        "GET /api/v1/executions?timestamp={moment}",
+        "",
+        200,
+        "x-total-count==1 [] id=={first}",
+    ),
+    (
+        "GET /api/v1/executions?id=nonsense,{second}",
+        "",
+        200,
+        "x-total-count==1 [] id=={second}",
+    ),
+    (
+        "GET /api/v1/executions?id=nonsense",
+        "",
+        200,
+        "x-total-count==0",
+    ),
+    ("GET /api/v1/executions?limit=", "", 400, "faultstring"),
+    (
+        "GET /api/v1/executions?show_secrets=",
+        "",
+        400,
+        "faultstring",
+    ),
+    (
+        "GET /api/v1/executions/last/result?download=1&compress=1",
+        "",
+        200,
+        "content-disposition message",
+    ),
+    // Events and what rules made of them.
+    (
+        "POST /api/v1/webhooks/examples",
+        r#"{"name": "Ada"}"#,
+        202,
+        "",
+    ),
+    (
+        "POST /api/v1/webhooks/examples",
+        r#"{"name": "Bob"}"#,
+        202,
+        "",
+    ),
+    (
+        "GET /api/v1/triggerinstances?trigger_type=core.st2.webhook&sort=id&limit=1",
+        "",
+        200,
+        "[] event=id payload.body.name==Ada",
+    ),
+    (
+        "GET /api/v1/triggerinstances?id={event},nonsense",
+        "",
+        200,
+        "x-total-count==1 [] id=={event}",
+    ),
+    (
+        "GET /api/v1/triggerinstances?id=nonsense",
+        "",
+        200,
+        "x-total-count==0",
+    ),
+    (
+        "GET /api/v1/ruleenforcements?sort=id&limit=1",
+        "",
+        200,
+        "[] enforcement=id trigger_instance_id=={event}",
+    ),
+    (
+        "GET /api/v1/ruleenforcements/views?id={enforcement}",
+        "",
+        200,
+        "x-total-count==1 [] id=={enforcement}",
+    ),
+    (
+        "GET /api/v1/ruleenforcements?id=nonsense",
+        "",
+        200,
+        "x-total-count==0",
+    ),
+    // Packs, and what belongs to the server.
+    (
+        "GET /api/v1/packs?ref=core",
+        "",
+        200,
+        "x-total-count==1 [] ref==core",
+    ),
+    (
+        "GET /api/v1/packs?ref=nonsense",
+        "",
+        200,
+        "x-total-count==0",
+    ),
+    (
+        "PUT /api/v1/triggertypes/core.st2.webhook",
+        r#"{"name": "st2.webhook", "pack": "core"}"#,
+        400,
+        "faultstring",
+    ),
+    (
+        "DELETE /api/v1/triggertypes/core.st2.webhook",
+        "",
+        400,
+        "faultstring",
+    ),
+];
+
+/// The headers that are read, besides those whose names begin with `x-`.
+const HEADERS: &[&str] = &["etag", "last-modified", "content-disposition"];
+
 /// A client that has signed in, and what it has read so far.
 struct Client<'a> {
     server: &'a Server,
@@ -400,21 +606,31 @@ impl Client<'_> {
         }
         let mut value = json::read(&text).unwrap_or(Value::Null);
         for word in reads.split_whitespace() {
+            let (word, expect) = match word.split_once("==") {
+                Some((word, expect)) => (word, Some(self.filled(expect))),
+                None => (word, None),
+            };
             let (name, path) = word.split_once('=').unwrap_or(("", word));
             if word == "[]" {
                 match value.as_list().and_then(|items| items.first().cloned()) {
                     Some(first) => value = first,
                     None => return failed("a list with items was expected"),
                 }
-            } else if word.starts_with("x-") || ["etag", "last-modified"].contains(&word) {
-                if !headers.contains_key(word) {
+            } else if word.starts_with("x-") || HEADERS.contains(&word) {
+                let Some(found) = headers.get(word) else {
                     return failed(&format!("no header {word}"));
+                };
+                if expect.is_some_and(|expect| found != &*expect) {
+                    return failed(&format!("another {word}: {found:?}"));
                 }
             } else {
                 let path: Vec<_> = path.split('.').collect();
                 let Some(found) = value.get_path(&path) else {
                     return failed(&format!("no member {word}"));
                 };
+                if expect.is_some_and(|expect| found.as_str() != Some(&*expect)) {
+                    return failed(&format!("another {word}: {found:?}"));
+                }
                 if !name.is_empty() {
                     self.read
                         .insert(name.to_owned(), found.as_str().unwrap().to_owned());
@@ -463,6 +679,11 @@ async fn hubot_is_answered() {
 #[tokio::test]
 async fn errbot_is_answered() {
     check(ERRBOT).await;
+}
+
+#[tokio::test]
+async fn the_command_line_is_answered() {
+    check(COMMAND_LINE).await;
 }
 
 /// A browser's event source sends no header: the cookie of an earlier answer lets it in.

@@ -104,7 +104,7 @@ impl Engine {
         );
         ask.context = Value::from(context);
         ask.origin = Origin::Rerun(old.id());
-        ask.trace_tag = request.trace_tag.clone();
+        ask.trace_tag = Some(request.trace());
         ask.notify = request.notify.clone();
         ask.tags = request.tags.clone();
         ask
