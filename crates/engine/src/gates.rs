@@ -129,8 +129,8 @@ fn kept<'a>(before: &Policy, after: &'a Policy) -> Option<&'a Concurrency> {
 }
 
 impl Engine {
-    /// The catalogue was another one before: whoever waits at a policy that is gone, or says
-    /// something else now, asks again, with what runs counted by what the policies say now.
+    /// The catalogue was another one before: what runs is counted by what the policies say now, and
+    /// whoever waits at one that is gone, or says something else now, asks again.
     pub(crate) fn revise_gates(self: &Arc<Engine>, before: &Catalog) {
         let after = self.catalog();
         let (before, after) = (before.limits(), after.limits());
@@ -146,7 +146,7 @@ impl Engine {
             (!before.get(reference).is_some_and(is_kept)).then(|| policy.action.text())
         };
         let limited: HashSet<Str> = after.iter().filter_map(is_new).collect();
-        if again.is_empty() {
+        if again.is_empty() && limited.is_empty() {
             return;
         }
         let engine = Arc::clone(self);
@@ -155,7 +155,7 @@ impl Engine {
             if !limited.is_empty()
                 && let Err(error) = engine.restore_gates(Some(&limited)).await
             {
-                tracing::warn!(%error, "what runs is not counted at a policy that has changed");
+                tracing::warn!(%error, "what runs is not counted at a policy that is new or changed");
             }
             // One after the other, so that they stay in order.
             for id in again {

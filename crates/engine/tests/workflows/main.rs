@@ -601,6 +601,21 @@ fn a_limit_that_is_raised_or_lowered_holds_at_once() {
 }
 
 #[test]
+fn what_runs_already_counts_at_a_policy_that_is_made() {
+    let world = with_inquiries();
+    let mut ids = vec![world.run("core.ask"), world.run("core.ask")];
+    limit_to_one(&world, "core.ask", "one");
+    world.steps.settle();
+    ids.push(world.run("core.ask"));
+    assert_eq!(waiting(&world, &ids), "-, -, p.one 1/2");
+    answer(&world, ids[0]);
+    assert_eq!(waiting(&world, &ids), "-, -, p.one 1/1");
+    answer(&world, ids[1]);
+    assert_eq!(waiting(&world, &ids), "-, -, -");
+    assert_eq!(world.status(ids[2]), Status::Pending);
+}
+
+#[test]
 fn nobody_waits_at_a_policy_that_is_gone() {
     let disabled = format!(r#""enabled": false, {}"#, concurrency("core.ask", 1));
     for says in [None, Some(disabled), Some(concurrency("core.noop", 1))] {
