@@ -717,6 +717,29 @@ fn who_waits_at_a_limit_is_served_in_order_and_knows_its_place() {
     assert_eq!(places(&world), [None, None, None, Some(1), Some(2)]);
 }
 
+const WITHOUT_EXECUTIONS: &str = "
+version: 1.0
+tasks:
+  items:
+    with: <% list() %>
+    action: core.noop
+    next: [{do: nothing}]
+  nothing:
+    next: [{publish: [{seen: <% task(items).status %>}]}]
+output:
+  - seen: <% ctx(seen) %>
+  - items: <% task(items).result %>
+  - nothing: <% task(nothing).result %>
+";
+
+#[test]
+fn a_task_without_executions_has_a_result() {
+    let world = World::new(&[("p.w", WITHOUT_EXECUTIONS.to_owned())]);
+    let id = world.run("p.w");
+    let expected = r#"{"output":{"seen":"succeeded","items":{"items":[]},"nothing":null}}"#;
+    assert_eq!(world.result(id), expected);
+}
+
 const ITEMS: &str = "
 version: 1.0
 tasks:

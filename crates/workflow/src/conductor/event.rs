@@ -397,14 +397,15 @@ impl Conductor {
         }));
     }
 
+    /// Whether a task is defined with items.
+    pub(super) fn is_itemized(&self, task: &str) -> bool {
+        let task = self.definition.tasks.get(task);
+        task.is_some_and(|task| task.with.is_some())
+    }
+
     /// What `result()` gives.
     fn task_result(&self, node: usize, event: &Event) -> Value {
-        let name = self.name(node);
-        let has_items = self
-            .definition
-            .tasks
-            .get(name)
-            .is_some_and(|task| task.with.is_some());
+        let has_items = self.is_itemized(self.name(node));
         let result = match event {
             Event::Item { accumulated, .. } => accumulated.clone().unwrap_or_default(),
             other => other.result(),
@@ -491,11 +492,7 @@ impl Conductor {
             return;
         };
         let is_running = items.counts.active() > 0;
-        let has_items = self
-            .definition
-            .tasks
-            .get(self.name(node))
-            .is_some_and(|task| task.with.is_some());
+        let has_items = self.is_itemized(self.name(node));
         if has_items && status.is_abended() {
             self.record(Piece::Completed {
                 staged: id,

@@ -200,11 +200,7 @@ impl Conductor {
             .state
             .staged(node, route)
             .and_then(|(id, staged)| Some((id, staged.items.clone()?)));
-        let has_items = self
-            .definition
-            .tasks
-            .get(&name)
-            .is_some_and(|task| task.with.is_some());
+        let has_items = self.is_itemized(&name);
         self.record(Piece::ErrorsRemoved { task: name.clone() });
         for child in children {
             self.end_no_longer(child);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use squall_expr::{CurrentTask, Error, Scope};
-use squall_value::{Dict, Str, Value};
+use squall_value::{Dict, Str, Value, dict};
 
 use super::{Conductor, World};
 use crate::context::{self, Values};
@@ -111,10 +111,16 @@ impl Scope for View<'_> {
             }
             return Ok(record);
         }
-        Ok(squall_value::dict! {
+        // It has no execution: it has no action, or there were no items.
+        let result = match self.conductor.is_itemized(task) {
+            true => dict! { "items" => Value::empty_list() },
+            false => Value::Null,
+        };
+        Ok(dict! {
             "task_id" => task,
             "task_name" => task,
             "route" => entry.route,
+            "result" => result,
             "status" => entry.status.as_str(),
         })
     }
