@@ -161,7 +161,9 @@ impl Expressions {
                 .get_or_init(|| yaql::engine().parse(&found.inner))
                 .as_ref()
                 .map_err(|error| described(&error.clone().into()))?;
-            let mut value = yaql::evaluate(compiled, scope, &self.limits, budget)
+            // What comes behind the first is the value of another: data.
+            let is_data = depth > 0;
+            let mut value = yaql::evaluate(compiled, is_data, scope, &self.limits, budget)
                 .map_err(|error| described(&error))?;
             if let squall_yaql::Value::String(result) = &value
                 && let Some(again) = self.again(result, Language::Yaql, depth)
@@ -262,6 +264,8 @@ impl Expressions {
                 for (index, block) in raw.iter().enumerate() {
                     source = source.replace(&format!("{{{index}}}"), block);
                 }
+                // The values of its expressions stand in it by now.
+                engine.is_data.set(true);
                 let template = Template::compile(&source, Environment::Workflow, &self.limits);
                 let rendered = template.and_then(|template| template.render(&engine));
                 output = Val::str(rendered.map_err(|error| *error)?);
@@ -339,9 +343,10 @@ impl Expressions {
             .budget
             .step(AGAIN_STEPS as usize)
             .map_err(|error| *error)?;
-        again
-            .and_then(|text| self.expand(&text, engine, depth + 1))
-            .map_err(|error| nested(&error, Language::Jinja, source))
+        let was_data = engine.is_data.replace(true);
+        let expanded = again.and_then(|text| self.expand(&text, engine, depth + 1));
+        engine.is_data.set(was_data);
+        expanded.map_err(|error| nested(&error, Language::Jinja, source))
     }
 
     /// Evaluates a YAQL expression of one's own with the functions of workflows and further

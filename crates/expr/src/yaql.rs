@@ -252,18 +252,21 @@ pub(crate) fn budget(limits: &Limits) -> Budget {
     budget
 }
 
-/// Evaluates one expression.
+/// Evaluates one expression; one that came as data (`is_data`) may not read the datastore.
 ///
 /// # Errors
 ///
 /// The failure in the language's own terms; [`described`] makes the workflow's of it.
 pub(crate) fn evaluate(
     expression: &squall_yaql::Expression,
+    is_data: bool,
     scope: &dyn Scope,
     limits: &Limits,
     budget: &mut Budget,
 ) -> Result<Value, squall_yaql::Error> {
-    evaluate_over(expression, &[], scope, limits, budget)
+    let engine = jinja::Engine::new(Outside::Workflow(scope), true, limits);
+    engine.is_data.set(is_data);
+    run(expression, &[], scope, engine, budget)
 }
 
 /// As [`evaluate`], with further variables such as `$`.
@@ -274,9 +277,20 @@ pub(crate) fn evaluate_over(
     limits: &Limits,
     budget: &mut Budget,
 ) -> Result<Value, squall_yaql::Error> {
+    let engine = jinja::Engine::new(Outside::Workflow(scope), true, limits);
+    run(expression, variables, scope, engine, budget)
+}
+
+fn run<'a>(
+    expression: &squall_yaql::Expression,
+    variables: &[(&str, Value)],
+    scope: &'a dyn Scope,
+    engine: jinja::Engine<'a>,
+    budget: &mut Budget,
+) -> Result<Value, squall_yaql::Error> {
     let host = Host {
         scope,
-        engine: RefCell::new(jinja::Engine::new(Outside::Workflow(scope), true, limits)),
+        engine: RefCell::new(engine),
     };
     let context = Context::new(Arc::clone(&LIBRARY));
     for (name, value) in variables {

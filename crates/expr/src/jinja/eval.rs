@@ -34,6 +34,8 @@ pub(crate) struct Engine<'a> {
     pub(crate) is_strict: bool,
     pub(crate) budget: Budget,
     pub(super) is_escaping: Cell<bool>,
+    /// Whether the text that is evaluated came as data: it may not read the datastore.
+    pub(crate) is_data: Cell<bool>,
     depth: Cell<usize>,
     next_clock: Cell<u64>,
     /// Variables from outside that were looked up before: the same name gives the same object.
@@ -61,6 +63,7 @@ impl<'a> Engine<'a> {
             is_strict,
             budget: Budget::new(limits),
             is_escaping: Cell::new(false),
+            is_data: Cell::new(false),
             depth: Cell::new(0),
             next_clock: Cell::new(limits.steps.saturating_sub(CLOCK_STEPS)),
             known: RefCell::new(Vec::new()),
@@ -99,6 +102,17 @@ impl<'a> Engine<'a> {
             Outside::Plain(context) => context.datastore.map(|datastore| datastore.host),
             Outside::Workflow(scope) => Some(scope.host()),
         }
+    }
+
+    /// The host, for whoever reads the datastore.
+    pub(super) fn datastore(&self) -> Res<Option<&dyn crate::Host>> {
+        if self.is_data.get() {
+            return Err(super::host_error(&crate::HostError {
+                class: "AccessDeniedError",
+                message: "An expression that came as data can't read the datastore".to_owned(),
+            }));
+        }
+        Ok(self.host())
     }
 
     /// Renders a template.
@@ -205,7 +219,7 @@ impl<'a> Engine<'a> {
         if lookup.key.is_empty() {
             return Err(super::key_error(&Val::str("")));
         }
-        let Some(host) = self.host() else {
+        let Some(host) = self.datastore()? else {
             return Ok(Str::from(""));
         };
         let value = host
