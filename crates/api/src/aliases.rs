@@ -6,7 +6,7 @@ use axum::extract::{Path, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use squall_alias::{Format, Pattern, displays, patterns};
-use squall_engine::Ask;
+use squall_engine::{Ask, Templates};
 use squall_expr::{Context, Undefined};
 use squall_model::{Document, DocumentKind};
 use squall_store::{DocumentFilter, Page};
@@ -325,7 +325,14 @@ fn ask(
     cast_lists(api, action, &mut parameters);
     let mut ask = Ask::new(action, caller.user());
     ask.parameters = parameters;
+    // They come from chat.
+    ask.templates = Templates::none();
     ask.notify = notify(sent);
+    // It decides whose part of the datastore the action reads: who speaks for others administers.
+    let spoken_for = sent.get("user").and_then(Value::as_str);
+    if !caller.is_admin() && spoken_for.is_some() {
+        context.insert("api_user", caller.user());
+    }
     ask.context = Value::from(context);
     Ok(ask)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::{Path, State as Extract};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use squall_engine::Ask;
+use squall_engine::{Ask, Templates, Writer};
 use squall_model::{ActionRef, Execution, ExecutionId, Id, Origin, RuleRef, Status};
 use squall_store::{ExecutionFilter, ExecutionOrder, Page, ParentFilter};
 use squall_value::{Dict, Str, Value, dict};
@@ -419,6 +419,10 @@ fn ask(caller: &Caller, headers: &HeaderMap, body: Dict) -> Result<Ask> {
                 .map(|(key, value)| (key.clone(), value.clone())),
         );
     }
+    // It says whose part of the datastore templates read.
+    if let Some(Value::String(user)) = context.get("api_user") {
+        caller.check_user(user)?;
+    }
     ask.context = Value::from(context);
     ask.notify = body.get("notify").cloned().unwrap_or_default();
     ask.delay = delay(&body)?;
@@ -556,6 +560,11 @@ async fn run_again(
         return created(&api, &execution, secrets).await;
     }
     let mut ask = Ask::new(before.request.action.text(), user);
+    // What it had was rendered then.
+    ask.templates = Templates {
+        writer: Writer::Asker,
+        only: Some(given.into_iter().flat_map(Dict::keys).cloned().collect()),
+    };
     if !params::truth(&params, "no_merge")? {
         ask.parameters = api.engine.parameters(&before);
     }

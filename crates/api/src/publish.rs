@@ -15,7 +15,7 @@ const WEBHOOK: &str = "core.st2.webhook";
 /// Checks what a definition names before it is stored.
 pub(crate) fn check(api: &Api, caller: &Caller, kind: DocumentKind, body: &Dict) -> Result<()> {
     match kind {
-        DocumentKind::Rule => rule(caller, body),
+        DocumentKind::Rule => rule(api, caller, body),
         DocumentKind::Action => {
             let text = |member| body.get(member).and_then(Value::as_str);
             let (runner, workflow) = (text("runner_type"), text("workflow"));
@@ -38,7 +38,14 @@ pub(crate) fn workflow_text(api: &Api, caller: &Caller, runner: &str, text: &str
     Ok(())
 }
 
-fn rule(caller: &Caller, body: &Dict) -> Result<()> {
+fn rule(api: &Api, caller: &Caller, body: &Dict) -> Result<()> {
+    let reads = body.get("criteria").is_some_and(reads_datastore);
+    if reads && api.engine.eyes(&caller.user()).is_some() {
+        // Whether a rule matches tells what its criteria have read.
+        return Err(Error::denied(
+            "Administrator access required to publish criteria that read the datastore",
+        ));
+    }
     let member = |part: &str, name: &str| body.get(part).and_then(|part| part.get(name));
     let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
     let user = caller.user();
@@ -65,4 +72,20 @@ fn rule(caller: &Caller, body: &Dict) -> Result<()> {
     Err(Error::denied(format!(
         "User \"{user}\" doesn't have required ({permission}) permission to use action {action}"
     )))
+}
+
+/// Whether criteria read the datastore: by their patterns, or by a key such as `system.limit`.
+fn reads_datastore(criteria: &Value) -> bool {
+    match criteria {
+        Value::String(text) => {
+            let is_template = text.contains("{{") || text.contains("{%");
+            let names = ["st2kv", "system", "decrypt_kv"];
+            is_template && names.into_iter().any(|name| text.contains(name))
+        }
+        Value::List(items) => items.iter().any(reads_datastore),
+        Value::Dict(members) => members
+            .iter()
+            .any(|(key, member)| key.starts_with("system.") || reads_datastore(member)),
+        _ => false,
+    }
 }

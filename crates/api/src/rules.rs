@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use squall_engine::Eyes;
 use squall_model::{Document, DocumentKind};
 use squall_rules::{CompiledRule, Decision, Explanation, Surroundings};
 use squall_store::{DocumentFilter, Page};
@@ -227,9 +228,11 @@ async fn test(
         .cloned()
         .unwrap_or_else(Value::empty_dict);
     let compiled = CompiledRule::compile(&criteria);
+    // The answer shows what patterns read.
+    let eyes = api.engine.eyes(&caller.user());
     let surroundings = Surroundings {
         expressions: api.engine.expressions(),
-        host: api.engine.datastore(),
+        host: Eyes::or_all(eyes.as_ref(), api.engine.datastore()),
     };
     Ok(Json(explained(&compiled.explain(&payload, &surroundings))))
 }

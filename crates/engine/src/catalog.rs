@@ -388,16 +388,6 @@ impl Catalog {
             .map(|(pack, files)| (pack, files.has_findings))
     }
 
-    /// The configuration of a pack: its values over the schema's defaults; not rendered.
-    #[must_use]
-    pub fn config(&self, pack: &str) -> Value {
-        let values = self.config_values(pack);
-        match self.config_schemas.get(pack) {
-            Some(schema) => schema.with_defaults(&values),
-            None => Value::from(values),
-        }
-    }
-
     /// The values of a pack's configuration as they were written, templates included.
     #[must_use]
     pub fn config_values(&self, pack: &str) -> Dict {

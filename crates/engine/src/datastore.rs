@@ -115,6 +115,16 @@ impl Datastore {
         *self.items.write() = items.collect();
     }
 
+    /// Whether a ciphertext is that of a secret item of a user's own.
+    pub(crate) fn is_secret_of(&self, user: &str, ciphertext: &str) -> bool {
+        let own = Datastore::key_of(&KeyScope::User(Str::from(user)), "");
+        self.items.read().iter().any(|(key, item)| {
+            key.starts_with(&own)
+                && is_secret(item)
+                && item.body.get("value").and_then(Value::as_str) == Some(ciphertext)
+        })
+    }
+
     /// The document of an item, by its key.
     pub(crate) fn document(&self, key: &str) -> Option<Arc<Document>> {
         self.items.read().get(key).cloned()

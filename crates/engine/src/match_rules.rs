@@ -12,7 +12,8 @@ use squall_store::{Command, CommitError, Refusal};
 use squall_value::{Dict, Str, Value, dict};
 
 use crate::plan::Plan;
-use crate::request::{Ask, Prepared};
+use crate::request::{Ask, Prepared, Templates, Writer};
+use crate::rights::publisher;
 use crate::{Catalog, Engine};
 
 /// What one rule makes of an event.
@@ -79,6 +80,11 @@ impl Engine {
             .unwrap_or_default();
         let mut ask = Ask::new(reference, self.settings.system_user.clone());
         ask.parameters = self.vault.open(&Value::from(given));
+        // What a rule writes may be a template; what stands in the event never is.
+        ask.templates = Templates {
+            writer: Writer::Publisher(publisher(body)),
+            only: None,
+        };
         ask.variables = Dict::from_iter([("trigger", instance.payload.clone())]);
         ask.trace_tag = Some(instance.trace());
         ask.context = self.rule_context(catalog, body, rule.as_str(), instance);

@@ -10,7 +10,8 @@ use squall_value::{Dict, Str, Value, dict};
 
 use crate::inquiry::INQUIRER;
 use crate::plan::{After, Plan};
-use crate::{Engine, Incoming, IngestError};
+use crate::rights::publisher;
+use crate::{Engine, Eyes, Incoming, IngestError};
 
 /// Fires at the end of every execution.
 const ACTION_TRIGGER: &str = "core.st2.generic.actiontrigger";
@@ -136,7 +137,16 @@ impl Engine {
         variables.insert("action_parameters", parameters(execution));
         variables.insert("action_context", request.context.clone());
         variables.insert("action_results", result.clone());
-        let context = Context::new(&variables).with_datastore(&self.datastore, None);
+        let catalog = self.catalog();
+        let own = catalog.action(request.action.as_str());
+        let own = own.map(|action| &action.document.body);
+        // What the definition says is its publisher's, anything else the asker's.
+        let eyes = match own.filter(|own| own.get("notify") == Some(&request.notify)) {
+            Some(own) => self.eyes_of(publisher(own).as_deref(), &request.user),
+            None => self.eyes(&request.user),
+        };
+        let host = Eyes::or_all(eyes.as_ref(), &self.datastore);
+        let context = Context::new(&variables).with_datastore(host, None);
         let rendered = |given: Dict| {
             let rendered = self.expressions.render_values(&given, &context);
             rendered.unwrap_or_else(|error| {

@@ -1,21 +1,24 @@
 //! The request stage: somebody asks for an action, and it becomes an execution or a refusal.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use squall_env::fresh_id;
+use squall_expr::Host;
 use squall_model::{
     Event, Execution, ExecutionId, ExecutionRequest, Origin, Outcome, Progress, Timestamp,
 };
 use squall_policy::Excess;
-use squall_schema::{Final, ImmutableOverride, Invalid, render};
+use squall_schema::{Final, Given, ImmutableOverride, Invalid, Seen, render};
 use squall_store::{Command, CommitError};
 use squall_value::{Dict, Str, Value, dict};
 
 use crate::catalog::{Action, Nature};
 use crate::plan::{After, Plan};
-use crate::{Catalog, Engine};
+use crate::rights::publisher;
+use crate::{Catalog, Engine, Eyes};
 
 /// What somebody asks for.
 #[derive(Clone)]
@@ -24,6 +27,8 @@ pub struct Ask {
     pub action: Str,
     /// Its parameters as given.
     pub parameters: Dict,
+    /// Which of them may be templates.
+    pub templates: Templates,
     /// On whose behalf.
     pub user: Str,
     /// StackStorm's action context, as far as the caller knows it; a dictionary.
@@ -44,6 +49,36 @@ pub struct Ask {
     pub variables: Dict,
 }
 
+/// Which parameters of an [`Ask`] may be templates. The others are data, whatever they look like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Templates {
+    /// Whose they are: they see what their writer may see.
+    pub writer: Writer,
+    /// The names of those that may be templates; `None` for all.
+    pub only: Option<BTreeSet<Str>>,
+}
+
+/// Who has written a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Writer {
+    /// The one who asks.
+    Asker,
+    /// Who published the definition that asks, if it came through the API; files of packs are
+    /// trusted.
+    Publisher(Option<Str>),
+}
+
+impl Templates {
+    /// There are none: everything was rendered before, or comes from outside.
+    #[must_use]
+    pub fn none() -> Templates {
+        Templates {
+            writer: Writer::Asker,
+            only: Some(BTreeSet::new()),
+        }
+    }
+}
+
 impl Ask {
     /// A plain request of a user, without parameters.
     #[must_use]
@@ -51,6 +86,10 @@ impl Ask {
         Ask {
             action: action.into(),
             parameters: Dict::new(),
+            templates: Templates {
+                writer: Writer::Asker,
+                only: None,
+            },
             user: user.into(),
             context: Value::empty_dict(),
             origin: Origin::User,
@@ -175,15 +214,57 @@ impl Engine {
         }
         action.parameters.check_immutable(&ask.parameters)?;
         let context = self.context_of(ask);
-        let config = || catalog.config(action.reference.pack());
-        let sources = self.sources(&context, &config, &ask.variables);
-        let live = action.parameters.live(&ask.parameters, &sources)?;
+        let live = self.live(catalog, action, ask, &context)?;
         action.parameters.validate(&live)?;
         Ok(Prepared {
             action: Arc::clone(action),
             live,
             context,
             ancestors: Vec::new(),
+        })
+    }
+
+    /// The parameters as they are kept. Templates that were given see what their writer may see, and
+    /// those of the definition what its publisher may.
+    fn live(
+        &self,
+        catalog: &Catalog,
+        action: &Action,
+        ask: &Ask,
+        context: &Value,
+    ) -> Result<Dict, render::Error> {
+        let pack = action.reference.pack();
+        let config = || self.config_context(catalog, pack, &ask.user);
+        let shown = || match catalog.config_schema(pack) {
+            Some(schema) => schema.mask().apply(&config()),
+            None => config(),
+        };
+        let writer = match &ask.templates.writer {
+            Writer::Asker => self.eyes(&ask.user),
+            Writer::Publisher(publisher) => self.eyes_of(publisher.as_deref(), &ask.user),
+        };
+        let only = ask.templates.only.as_ref();
+        let given = Given {
+            values: &ask.parameters,
+            is_data: &|name| only.is_some_and(|only| !only.contains(name)),
+            seen: writer.as_ref().map(|eyes| Seen {
+                host: eyes,
+                config: &shown,
+            }),
+        };
+        let publisher = publisher(&action.document.body);
+        let own = self.eyes_of(publisher.as_deref(), &ask.user);
+        let host = Eyes::or_all(own.as_ref(), &self.datastore);
+        let sources = self.sources(context, &config, &ask.variables, host);
+        action.parameters.live(given, &sources)
+    }
+
+    /// The configuration of an action's pack as templates see it: as the action does.
+    fn config_context(&self, catalog: &Catalog, pack: &str, user: &Str) -> Value {
+        let config = self.pack_config(catalog, pack, user, &mut Vec::new());
+        config.unwrap_or_else(|error| {
+            tracing::warn!(%pack, %error, "templates can't read the configuration of their pack");
+            Value::empty_dict()
         })
     }
 
@@ -209,6 +290,7 @@ impl Engine {
         context: &'a Value,
         config: &'a dyn Fn() -> Value,
         additional: &'a Dict,
+        host: &'a dyn Host,
     ) -> squall_schema::Sources<'a> {
         squall_schema::Sources {
             action_context: context,
@@ -216,7 +298,7 @@ impl Engine {
             additional,
             system_user: &self.settings.system_user,
             expressions: &self.expressions,
-            host: &self.datastore,
+            host,
         }
     }
 
@@ -225,9 +307,14 @@ impl Engine {
     pub(crate) fn finalize(&self, prepared: &Prepared) -> Result<Final, render::Error> {
         let catalog = self.catalog();
         let action = &prepared.action;
-        let config = || catalog.config(action.reference.pack());
         let variables = Dict::new();
-        let sources = self.sources(&prepared.context, &config, &variables);
+        let asker = prepared.context.get("user").and_then(Value::as_str);
+        let asker = Str::from(asker.unwrap_or_default());
+        let config = || self.config_context(&catalog, action.reference.pack(), &asker);
+        let publisher = publisher(&action.document.body);
+        let own = self.eyes_of(publisher.as_deref(), &asker);
+        let host = Eyes::or_all(own.as_ref(), &self.datastore);
+        let sources = self.sources(&prepared.context, &config, &variables, host);
         action.parameters.finalize(&prepared.live, &sources)
     }
 

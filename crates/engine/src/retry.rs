@@ -8,7 +8,7 @@ use squall_value::{Dict, Value, dict};
 
 use crate::Engine;
 use crate::plan::Plan;
-use crate::request::{Ask, Placed};
+use crate::request::{Ask, Placed, Templates};
 
 impl Engine {
     /// Adds the next attempt to the plan that records an end, if a policy asks for one. Where the
@@ -37,6 +37,7 @@ impl Engine {
             })?;
         let mut ask = Ask::new(request.action.text(), request.user.clone());
         ask.parameters = self.parameters(ended);
+        ask.templates = Templates::none();
         ask.context = with_attempt(
             &request.context,
             dict! {

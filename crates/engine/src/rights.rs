@@ -21,6 +21,16 @@ pub trait Rights: fmt::Debug + Send + Sync {
     ///
     /// Why not, for the person who reads the failed task.
     fn may_run(&self, user: &str, action: &ActionRef) -> Result<(), String>;
+
+    /// Whether the user may see everything.
+    fn sees_everything(&self, user: &str) -> bool;
+
+    /// Whether the user may see a datastore item, by its key.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    fn may_see_key(&self, user: &str, key: &str) -> Result<(), String>;
 }
 
 /// Everybody may run everything: an engine without roles.
@@ -29,6 +39,14 @@ pub struct EverybodyMay;
 
 impl Rights for EverybodyMay {
     fn may_run(&self, _user: &str, _action: &ActionRef) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn sees_everything(&self, _user: &str) -> bool {
+        true
+    }
+
+    fn may_see_key(&self, _user: &str, _key: &str) -> Result<(), String> {
         Ok(())
     }
 }

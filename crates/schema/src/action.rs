@@ -92,7 +92,11 @@ impl ActionParameters {
     /// # Errors
     ///
     /// As there.
-    pub fn live(&self, given: &Dict, sources: &Sources<'_>) -> Result<Dict, render::Error> {
+    pub fn live<'a>(
+        &self,
+        given: impl Into<render::Given<'a>>,
+        sources: &Sources<'_>,
+    ) -> Result<Dict, render::Error> {
         render::live(&self.runner, &self.action, given, sources)
     }
 

@@ -36,6 +36,6 @@ pub use draft4::Nullable;
 pub use mask::{MASKED, Mask};
 pub use output::OutputSchema;
 pub use parameter::{Declared, Parameter, Parameters};
-pub use render::{Final, Sources};
+pub use render::{Final, Given, Seen, Sources};
 pub use types::{TYPES, Type, python_type};
 pub use validate::{Invalid, ParameterValidator, Validator, Violation};

@@ -41,6 +41,40 @@ pub struct Sources<'a> {
     pub host: &'a dyn Host,
 }
 
+/// What somebody gives for parameters.
+#[derive(Clone, Copy)]
+pub struct Given<'a> {
+    /// The values, by name.
+    pub values: &'a Dict,
+    /// Which of them are data, whatever they look like: they were rendered before, or come from
+    /// outside.
+    pub is_data: &'a dyn Fn(&str) -> bool,
+    /// The world as templates in the others see it, where whoever gives them may see less of it than
+    /// the definitions.
+    pub seen: Option<Seen<'a>>,
+}
+
+/// The world as somebody sees it who may not see all of it. Parameters that are secret and that
+/// somebody has not given are none of it either.
+#[derive(Clone, Copy)]
+pub struct Seen<'a> {
+    /// The datastore.
+    pub host: &'a dyn Host,
+    /// The pack's configuration, without its secrets.
+    pub config: &'a dyn Fn() -> Value,
+}
+
+/// Values that all may be templates, by one who may see everything.
+impl<'a> From<&'a Dict> for Given<'a> {
+    fn from(values: &'a Dict) -> Given<'a> {
+        Given {
+            values,
+            is_data: &|_| false,
+            seen: None,
+        }
+    }
+}
+
 /// Parameters can't be rendered or cast. `Display` is StackStorm's text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -120,19 +154,35 @@ pub struct Final {
 /// # Errors
 ///
 /// [`Error`] when a template fails, names something unknown or needs itself, and when a cast fails.
-pub fn live(
+pub fn live<'a>(
     runner: &Parameters,
     action: &Parameters,
-    given: &Dict,
+    given: impl Into<Given<'a>>,
     sources: &Sources<'_>,
 ) -> Result<Dict, Error> {
+    let Given {
+        values: given,
+        is_data,
+        seen,
+    } = given.into();
     let mut graph = Graph::new(sources);
+    if let Some(seen) = seen {
+        let secret = |(name, parameter): (&Str, &crate::Parameter)| {
+            let is_open = Mask::new(parameter.attributes()).is_open();
+            (!is_open && !given.contains_key(name)).then(|| name.clone())
+        };
+        let secrets = action.iter().chain(runner.iter()).filter_map(secret);
+        graph.restricted = Some((seen, secrets.collect()));
+    }
     // They come first: a parameter of the same name has a value by then, and needs no default.
     for (name, value) in sources.additional.iter() {
         graph.process(name, value, false);
     }
     for (name, value) in given.iter() {
-        graph.process(name, value, has_marker(value));
+        graph.process(name, value, !is_data(name) && has_marker(value));
+        if let Some(node) = graph.nodes.get_mut(name) {
+            node.is_given = true;
+        }
     }
     graph.process_defaults(action);
     graph.process_defaults(runner);
@@ -222,6 +272,8 @@ fn cast_by(parameter: &crate::Parameter, name: &Str, value: &Value) -> Result<Va
 struct Node {
     template: Option<Value>,
     value: Option<Value>,
+    /// Whether somebody gave it, rather than a definition.
+    is_given: bool,
     /// Names that the template reads, by index.
     needs: Vec<usize>,
 }
@@ -229,6 +281,8 @@ struct Node {
 /// Who needs whom. Nodes are in the order in which they were first named.
 struct Graph<'a> {
     sources: &'a Sources<'a>,
+    /// How what was given sees the world, and the parameters that it does not see.
+    restricted: Option<(Seen<'a>, BTreeSet<Str>)>,
     nodes: IndexMap<Str, Node>,
     /// The names with templates, in the order in which these were noted.
     templates: Vec<usize>,
@@ -238,14 +292,15 @@ impl<'a> Graph<'a> {
     fn new(sources: &'a Sources<'a>) -> Graph<'a> {
         Graph {
             sources,
+            restricted: None,
             nodes: IndexMap::new(),
             templates: Vec::new(),
         }
     }
 
     /// Notes `value` for `name`; `may_be_template` says whether it has template markers. Text that
-    /// has them and is no template after all stays plain.
-    fn process(&mut self, name: &Str, value: &Value, may_be_template: bool) {
+    /// has them and is no template after all stays plain. Gives whether it is a template.
+    fn process(&mut self, name: &Str, value: &Value, may_be_template: bool) -> bool {
         let names = may_be_template.then(|| {
             let text = python::str(value);
             self.sources.expressions.undeclared_variables(&text)
@@ -264,7 +319,7 @@ impl<'a> Graph<'a> {
             }
             Some(Err(_)) | None => {
                 node.value = Some(value.clone());
-                return;
+                return false;
             }
         };
         node.template = Some(value.clone());
@@ -282,6 +337,7 @@ impl<'a> Graph<'a> {
                 node.needs.push(index);
             }
         }
+        true
     }
 
     /// Defaults of one definition: for what is absent, null or a template so far, and for what
@@ -301,7 +357,11 @@ impl<'a> Graph<'a> {
                 self.clear(name);
             }
             let default = parameter.default.as_ref().unwrap_or(&Value::Null);
-            self.process(name, default, parameter.default_has_marker);
+            if self.process(name, default, parameter.default_has_marker)
+                && let Some(node) = self.nodes.get_mut(name)
+            {
+                node.is_given = false;
+            }
         }
     }
 
@@ -339,11 +399,16 @@ impl<'a> Graph<'a> {
             };
             let value = match &node.template {
                 Some(template) => {
-                    render(template, &values, self.sources, &user).map_err(|message| {
-                        Error::Render {
-                            parameter: name.clone(),
-                            message,
+                    let restricted = self.restricted.as_ref().filter(|_| node.is_given);
+                    let rendered = match restricted {
+                        None => render(template, &values, self.sources, &user),
+                        Some((seen, secrets)) => {
+                            self.render_given(node, template, &values, (seen, secrets), &user)
                         }
+                    };
+                    rendered.map_err(|message| Error::Render {
+                        parameter: name.clone(),
+                        message,
                     })?
                 }
                 None => node.value.clone().unwrap_or_default(),
@@ -351,6 +416,37 @@ impl<'a> Graph<'a> {
             values.insert(name.clone(), value);
         }
         Ok(values)
+    }
+
+    /// The value of a template of somebody who may not see everything.
+    fn render_given(
+        &self,
+        node: &Node,
+        template: &Value,
+        values: &Dict,
+        (seen, secrets): (&Seen<'_>, &BTreeSet<Str>),
+        user: &Str,
+    ) -> Result<Value, String> {
+        let names = node.needs.iter();
+        let names = names.filter_map(|&index| self.nodes.get_index(index));
+        let mut visible = Dict::new();
+        for (name, needed) in names {
+            if secrets.contains(name) {
+                return Err(format!(
+                    "the parameter \"{name}\" is secret, and can't be read by another one"
+                ));
+            }
+            let value = match &**name {
+                CONFIG_CONTEXT if !needed.is_given => (seen.config)(),
+                name => values.get(name).cloned().unwrap_or_default(),
+            };
+            visible.insert(name.clone(), value);
+        }
+        let sources = Sources {
+            host: seen.host,
+            ..*self.sources
+        };
+        render(template, &visible, &sources, user)
     }
 
     /// Gives the contexts to the templates that name them. A parameter of the same name hides a

@@ -5,4 +5,5 @@ mod ending;
 mod matrix;
 mod publishing;
 mod seeing;
+mod templates;
 mod world;

@@ -139,7 +139,9 @@ impl Engine {
             names_task_function(&definition),
             definition.language == Language::Chain,
         );
+        let publisher = crate::rights::publisher(&action.document.body);
         let host = Datastore {
+            eyes: self.eyes_of(publisher.as_deref(), &execution.request.user),
             engine: self,
             execution,
             children: &children,

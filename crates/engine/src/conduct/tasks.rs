@@ -1,5 +1,6 @@
 //! The tasks that a turn starts.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::turn::Turn;
 use crate::Engine;
 use crate::catalog::Action;
 use crate::plan::After;
-use crate::request::Ask;
+use crate::request::{Ask, Templates, Writer};
 
 /// How often one turn asks the conductor for more: tasks without an action end at once, and a cycle
 /// of such tasks would never let the turn end.
@@ -237,6 +238,10 @@ impl Engine {
         )?;
         let entry = loaded.conductor.task(&request.task, request.route);
         let mut ask = Ask::new(reference, workflow.user.clone());
+        ask.templates = Templates {
+            writer: Writer::Publisher(loaded.publisher.clone()),
+            only: Some(written_templates(loaded, &request.task)),
+        };
         ask.parameters = parameters;
         ask.context = child_context(workflow);
         ask.origin = Origin::Task(TaskOrigin {
@@ -269,6 +274,16 @@ impl Engine {
 fn runs_already(loaded: &Loaded, request: &TaskRequest) -> bool {
     let known = loaded.conductor.task(&request.task, request.route);
     request.items_count.is_none() && known.is_some_and(|task| task.status.is_under_way())
+}
+
+/// The parameters that a workflow hands to a task's action as templates, by `{% raw %}`. All others
+/// are values by now, and what stands in them came from anywhere.
+fn written_templates(loaded: &Loaded, task: &str) -> BTreeSet<Str> {
+    let task = loaded.conductor.definition().tasks.get(task);
+    let input = task.and_then(|task| task.input.as_ref()?.source().as_dict());
+    let input = input.into_iter().flat_map(Dict::iter);
+    let raw = input.filter(|(_, value)| value.to_json().contains("{% raw %}"));
+    raw.map(|(name, _)| name.clone()).collect()
 }
 
 /// What a task's execution is told about the workflow above it.

@@ -8,7 +8,7 @@ use squall_workflow::{Conductor, World};
 
 use super::children::Children;
 use super::live::Loaded;
-use crate::Engine;
+use crate::{Engine, Eyes};
 
 impl Engine {
     /// Lets the conductor of a live workflow decide, with the languages, the datastore and the
@@ -19,6 +19,7 @@ impl Engine {
         decide: impl FnOnce(&mut Conductor, World<'_>) -> R,
     ) -> R {
         let host = Datastore {
+            eyes: self.eyes_of(loaded.publisher.as_deref(), &loaded.execution.request.user),
             engine: self,
             execution: &loaded.execution,
             children: &loaded.children,
@@ -34,18 +35,26 @@ impl Engine {
 
 /// The datastore, the records of tasks, and what surrounds the workflow.
 pub(super) struct Datastore<'a> {
+    /// As its publisher sees it, if that one may not see all.
+    pub(super) eyes: Option<Eyes<'a>>,
     pub(super) engine: &'a Engine,
     pub(super) execution: &'a Execution,
     pub(super) children: &'a Children,
 }
 
+impl Datastore<'_> {
+    fn seen(&self) -> &dyn Host {
+        Eyes::or_all(self.eyes.as_ref(), &self.engine.datastore)
+    }
+}
+
 impl Host for Datastore<'_> {
     fn key(&self, scope: &KeyScope, name: &str, decrypt: bool) -> Result<Option<Value>, HostError> {
-        self.engine.datastore.key(scope, name, decrypt)
+        self.seen().key(scope, name, decrypt)
     }
 
     fn decrypt(&self, ciphertext: &str) -> Result<String, HostError> {
-        self.engine.datastore.decrypt(ciphertext)
+        self.seen().decrypt(ciphertext)
     }
 
     fn now(&self) -> Timestamp {

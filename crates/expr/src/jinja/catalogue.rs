@@ -575,7 +575,7 @@ fn decrypt_kv(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
             lookup.key
         )));
     }
-    let Some(host) = engine.datastore()? else {
+    let Some(host) = super::variables::datastore(engine)? else {
         return Err(value_error("there is no datastore to decrypt with"));
     };
     host.decrypt(&source)
@@ -730,7 +730,7 @@ fn task(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
 
 fn st2kv(engine: &Engine<'_>, mut args: Bound) -> Res<Val> {
     let scope = scope(engine)?;
-    engine.datastore()?;
+    super::variables::datastore(engine)?;
     let (Val::Str(key) | Val::Safe(key)) = args.required(0) else {
         return Err(type_error("Given key is not typeof string."));
     };

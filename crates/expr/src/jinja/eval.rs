@@ -104,17 +104,6 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// The host, for whoever reads the datastore.
-    pub(super) fn datastore(&self) -> Res<Option<&dyn crate::Host>> {
-        if self.is_data.get() {
-            return Err(super::host_error(&crate::HostError {
-                class: "AccessDeniedError",
-                message: "An expression that came as data can't read the datastore".to_owned(),
-            }));
-        }
-        Ok(self.host())
-    }
-
     /// Renders a template.
     pub(super) fn render(&self, body: &Body) -> Res<String> {
         let mut out = String::new();
@@ -219,7 +208,7 @@ impl<'a> Engine<'a> {
         if lookup.key.is_empty() {
             return Err(super::key_error(&Val::str("")));
         }
-        let Some(host) = self.datastore()? else {
+        let Some(host) = super::variables::datastore(self)? else {
             return Ok(Str::from(""));
         };
         let value = host

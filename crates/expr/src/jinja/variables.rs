@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use super::Res;
+use super::eval::Engine;
 use super::objects::Function;
 use super::registry;
 use super::value::{Entries, Key, Lookup, Val};
@@ -29,6 +31,15 @@ pub(super) fn plain_variable(context: &Context<'_>, name: &str) -> Option<Val> {
         }
     }
     context.variables.get(name).map(Val::from)
+}
+
+/// The host, for whatever reads the datastore: a text that came as data may not.
+pub(super) fn datastore<'a>(engine: &'a Engine<'_>) -> Res<Option<&'a dyn crate::Host>> {
+    if engine.is_data.get() {
+        let text = "An expression that came as data can't read the datastore";
+        return Err(super::raised("AccessDeniedError", crate::Kind::Other, text));
+    }
+    Ok(engine.host())
 }
 
 /// What workflow expressions know by name, their variables not among them.
