@@ -31,6 +31,24 @@ pub fn parse(text: &str) -> Vec<(Str, Value)> {
         .collect()
 }
 
+static EXPRESSION: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\{\{.*?\}\}|<%.*?%>").expect("the pattern is fixed"));
+
+/// What looks like a parameter in `text` but is none, because its value is a bare word.
+#[must_use]
+pub fn unread(text: &str) -> Vec<String> {
+    let rest = PARAMETERS.replace_all(text, " ");
+    let rest = EXPRESSION.replace_all(&rest, " ");
+    let is_meant = |word: &&str| {
+        let name = word.split_once('=').map(|(name, _)| name);
+        name.is_some_and(|name| {
+            !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_')
+        })
+    };
+    let words = rest.split_whitespace().filter(is_meant);
+    words.map(str::to_owned).collect()
+}
+
 fn value_of(written: &str) -> Value {
     let is_quoted = QUOTED.is_match(written);
     let text = written.strip_prefix('"').unwrap_or(written);

@@ -101,6 +101,21 @@ fn functions_that_are_not_there_are_a_warning() {
 }
 
 #[test]
+fn values_in_a_line_that_are_not_read_are_a_warning() {
+    check(
+        "version: 1.0\ntasks:\n  a:\n    action: core.local cmd=/bin/true\n    next:\n      - publish: x=<% ctx().y %> y=\"a=b c=d\" z=three n=3\n  b:\n    action: core.local cmd=\"a=b\" timeout=sixty\n  c:\n    action: <% 'core.noop' + str(1=1) %>\n",
+        expect![[r#"
+            4:5: warning: `cmd=/bin/true` sets nothing: a text needs quotes here (write cmd="/bin/true") @ tasks.a.action
+            4:13: error: The action "core.local cmd=/bin/true" is not registered in the database. (install or register its pack) @ tasks.a.action
+            6:9: warning: `z=three` sets nothing: a text needs quotes here (write z="three") @ tasks.a.next[0].publish
+            6:20: error: Variable "y" is referenced before assignment in `<% ctx().y %>` @ tasks.a.next[0].publish[0]
+            8:5: warning: `timeout=sixty` sets nothing: a text needs quotes here (write timeout="sixty") @ tasks.b.action
+            10:13: error: The action reference "<%" is not formatted correctly. (write `pack.action`) @ tasks.c.action
+        "#]],
+    );
+}
+
+#[test]
 fn what_is_no_workflow_is_refused_part_by_part() {
     for text in ["", "[a]", "text", "a: [", "version: 1.0\nversion: 1.0\n"] {
         let inspection = inspect(text, &Expressions::default(), &Surroundings::default());

@@ -11,6 +11,7 @@ use super::links::Links;
 use super::path::Path;
 use super::suggest::nearest;
 use super::{Report, contents, semantics};
+use crate::definition::inline;
 
 /// How often a task's names may shrink in all before the search for half-set variables gives up.
 const ROUNDS_MAX: usize = 200_000;
@@ -41,6 +42,7 @@ pub(crate) fn inspect(
         }
         join(name, &path, task, sources[number], report);
         items(name, &path, task, report);
+        inline_values(document, name, &path, report);
         retry(&path, task, expressions, &known, report);
     }
     half_set_variables(document, links, expressions, provided, report);
@@ -78,6 +80,30 @@ fn join(name: &str, path: &Path, task: &Task, sources: usize, report: &mut Repor
             message,
             Some("write `join: all` or a smaller number"),
         );
+    }
+}
+
+/// A bare word in an action's line stays in the name of the action; in a line of `publish` it is
+/// left out.
+fn inline_values(document: &Document, name: &Str, path: &Path, report: &mut Report<'_>) {
+    let task = document.source.get_path(&["tasks", name]);
+    let part = |of: Option<&Value>, name: &str| of.and_then(|of| of.get(name)).cloned();
+    let mut lines = vec![(path.key("action"), part(task, "action"))];
+    let next = task
+        .and_then(|task| task.get("next"))
+        .and_then(Value::as_list);
+    for (index, transition) in next.into_iter().flatten().enumerate() {
+        let path = path.key("next").index(index).key("publish");
+        lines.push((path, part(Some(transition), "publish")));
+    }
+    for (path, line) in lines {
+        let text = line.as_ref().and_then(Value::as_str).unwrap_or_default();
+        for word in inline::unread(text) {
+            let (name, value) = word.split_once('=').unwrap_or((&word, ""));
+            let message = format!("`{word}` sets nothing: a text needs quotes here");
+            let help = format!("write {name}=\"{value}\"");
+            report.warn(&path, message, Some(&help));
+        }
     }
 }
 
