@@ -202,6 +202,22 @@ impl Listeners {
     /// The system does not tell the address.
     pub(crate) fn url(&self) -> Result<String> {
         let (listener, _) = self.public.first().context("there is no listener")?;
+        self.url_of(listener)
+    }
+
+    /// Where clients find single services besides, and which.
+    ///
+    /// # Errors
+    ///
+    /// The system does not tell an address.
+    pub(crate) fn single(&self) -> Result<Vec<(Service, String)>> {
+        let single = self.public.iter().skip(1);
+        single
+            .map(|(listener, service)| Ok((*service, self.url_of(listener)?)))
+            .collect()
+    }
+
+    fn url_of(&self, listener: &TcpListener) -> Result<String> {
         let scheme = if self.certificate.is_some() {
             "https"
         } else {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use squall_api::{Api, Refusals};
+use squall_api::{Api, Refusals, Service};
 use squall_auth::rbac::Roles;
 use squall_auth::{ActionTokens, Directory};
 use squall_engine::{
@@ -176,6 +176,14 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         server.url,
         server.data.display()
     ));
+    for (service, url) in &server.single {
+        let service = match service {
+            Service::All | Service::Api => "API",
+            Service::Auth => "sign-in",
+            Service::Stream => "event stream",
+        };
+        tell(&format!("  {service} alone: {url}"));
+    }
     if let Some(file) = &options.address_file {
         std::fs::write(file, &server.url)?;
     }
@@ -191,6 +199,8 @@ pub(crate) struct Server {
     pub(crate) engine: Arc<Engine>,
     /// Where its API is, such as `http://127.0.0.1:9101`.
     pub(crate) url: String,
+    /// Where single services are besides.
+    single: Vec<(Service, String)>,
     /// Its data directory.
     pub(crate) data: PathBuf,
     /// The password of the administrator, when this start made one.
@@ -271,6 +281,7 @@ impl Server {
         Ok(Server {
             engine,
             url,
+            single: listeners.single()?,
             data,
             first_password,
             store,
