@@ -153,23 +153,31 @@ async fn trigger_instance(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json> {
-    let parsed = id.parse().map_err(|_| Error::unknown(&id))?;
-    let instance = api.engine.store().trigger_instance(parsed).await?;
-    let instance = instance.ok_or_else(|| Error::unknown(&id))?;
-    caller.may(&Resource::trigger(instance.trigger.as_str()))?;
+    let instance = find_instance(&api, &caller, &id).await?;
     Ok(Json(shown(&api, &instance)))
+}
+
+/// The event that is asked for, if the caller may do that with it.
+async fn find_instance(api: &Api, caller: &Caller, id: &str) -> Result<Arc<TriggerInstance>> {
+    let parsed = id.parse().map_err(|_| Error::unknown(id))?;
+    let instance = api.engine.store().trigger_instance(parsed).await?;
+    let instance = instance.ok_or_else(|| Error::unknown(id))?;
+    caller.may(&Resource::trigger(instance.trigger.as_str()))?;
+    Ok(instance)
+}
+
+/// The enforcement that is asked for, if the caller may see it.
+async fn find_enforcement(api: &Api, caller: &Caller, id: &str) -> Result<Arc<Enforcement>> {
+    let parsed = id.parse().map_err(|_| Error::unknown(id))?;
+    let found = api.engine.store().enforcement(parsed).await?;
+    let found = found.ok_or_else(|| Error::unknown(id))?;
+    caller.may(&Resource::enforcement(id, &found.rule))?;
+    Ok(found)
 }
 
 /// The same event once more, as a new one.
 async fn emit_again(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
-    let parsed = id.parse().map_err(|_| Error::unknown(&id))?;
-    let instance = api
-        .engine
-        .store()
-        .trigger_instance(parsed)
-        .await?
-        .ok_or_else(|| Error::unknown(&id))?;
-    caller.may(&Resource::trigger(instance.trigger.as_str()))?;
+    let instance = find_instance(&api, &caller, &id).await?;
     audit::emits();
     let again = |payload: Value| {
         let mut payload = payload.as_dict().cloned().unwrap_or_default();
@@ -231,10 +239,7 @@ async fn enforcement_view(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json> {
-    let parsed = id.parse().map_err(|_| Error::unknown(&id))?;
-    let found = api.engine.store().enforcement(parsed).await?;
-    let found = found.ok_or_else(|| Error::unknown(&id))?;
-    caller.may(&Resource::enforcement(&id, &found.rule))?;
+    let found = find_enforcement(&api, &caller, &id).await?;
     let shown = with_what_they_led_to(&api, &caller, &[found]).await?;
     Ok(Json(shown.into_iter().next().unwrap_or_default()))
 }
@@ -355,9 +360,6 @@ async fn chosen(
 }
 
 async fn enforcement(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
-    let parsed = id.parse().map_err(|_| Error::unknown(&id))?;
-    let found = api.engine.store().enforcement(parsed).await?;
-    let found = found.ok_or_else(|| Error::unknown(&id))?;
-    caller.may(&Resource::enforcement(&id, &found.rule))?;
+    let found = find_enforcement(&api, &caller, &id).await?;
     Ok(Json(enforcement_shown(&api, &found)))
 }

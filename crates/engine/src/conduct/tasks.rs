@@ -282,8 +282,17 @@ fn written_templates(loaded: &Loaded, task: &str) -> BTreeSet<Str> {
     let task = loaded.conductor.definition().tasks.get(task);
     let input = task.and_then(|task| task.input.as_ref()?.source().as_dict());
     let input = input.into_iter().flat_map(Dict::iter);
-    let raw = input.filter(|(_, value)| value.to_json().contains("{% raw %}"));
+    let raw = input.filter(|(_, value)| has_raw_block(value));
     raw.map(|(name, _)| name.clone()).collect()
+}
+
+fn has_raw_block(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains("{% raw %}"),
+        Value::List(items) => items.iter().any(has_raw_block),
+        Value::Dict(members) => members.iter().any(|(_, member)| has_raw_block(member)),
+        _ => false,
+    }
 }
 
 /// What a task's execution is told about the workflow above it.
