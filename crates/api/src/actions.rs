@@ -6,10 +6,10 @@ use axum::extract::{Path, Request, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use squall_auth::rbac::{Permission, Resource, ResourceType};
-use squall_engine::Action;
+use squall_engine::{Action, Change, runner_setting};
 use squall_model::{Document, DocumentKind};
 use squall_runners::Registry;
-use squall_value::{Dict, Value, dict, python};
+use squall_value::{Dict, Str, Value, dict, python};
 
 use crate::caller::Caller;
 use crate::endpoint::{
@@ -86,6 +86,11 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         get("/runnertypes/{id}", runner_type)
             .summary("Shows a runner type, by name or id.")
             .object("runner_type_view")
+            .gives(Shape::One("RunnerType")),
+        put("/runnertypes/{id}", switch_runner_type)
+            .summary("Switches a runner on or off; nothing else of it can be changed.")
+            .object("runner_type_modify")
+            .json("RunnerTypeRequest")
             .gives(Shape::One("RunnerType")),
     ]
 }
@@ -309,21 +314,61 @@ async fn parameters(Extract(api): State, caller: Caller, Path(id): Path<String>)
     Ok(Json(dict! { "parameters" => merged }))
 }
 
-async fn runner_types(caller: Caller, params: Params) -> Result<List> {
+/// A runner type as it is now: its executions show it as it was when they ran.
+fn runner_shown(api: &Api, name: &str) -> Option<Value> {
+    let Value::Dict(mut shown) = view::runner_type(name)? else {
+        return None;
+    };
+    let enabled = api.engine.catalog().is_runner_enabled(name);
+    Arc::make_mut(&mut shown).insert("enabled", enabled);
+    Some(Value::Dict(shown))
+}
+
+/// The name of the runner type that a path names by its name or id.
+fn runner_named(id: &str) -> Result<&'static str> {
+    let mut types = Registry::runner_types().iter();
+    let found = types.find(|kind| kind.name == id || view::stable_id(&kind.name) == id);
+    let found = found.ok_or_else(|| Error::unknown(id))?;
+    Ok(&found.name)
+}
+
+async fn runner_types(Extract(api): State, caller: Caller, params: Params) -> Result<List> {
     let types = Registry::runner_types().iter();
-    let items = types.filter_map(|kind| view::runner_type(&kind.name));
+    let items = types.filter_map(|kind| runner_shown(&api, &kind.name));
     listing(items.collect(), &params, &caller, Some(100), &[])
 }
 
-async fn runner_type(caller: Caller, Path(id): Path<String>) -> Result<Json> {
-    let mut types = Registry::runner_types().iter();
-    let found = types.find(|kind| kind.name == id || view::stable_id(&kind.name) == id);
-    let found = found.ok_or_else(|| Error::unknown(&id))?;
+async fn runner_type(Extract(api): State, caller: Caller, Path(id): Path<String>) -> Result<Json> {
+    let name = runner_named(&id)?;
     // Who may list them all may see each.
     if !caller.rights.has(Permission::RunnerTypeList) {
-        caller.may(&Resource::named(ResourceType::RunnerType, &found.name))?;
+        caller.may(&Resource::named(ResourceType::RunnerType, name))?;
     }
     caller.was_asked();
-    let shown = view::runner_type(&found.name);
+    let shown = runner_shown(&api, name);
+    shown.map(Json).ok_or_else(|| Error::unknown(&id))
+}
+
+/// Switches a runner on or off. What was asked for before runs all the same.
+async fn switch_runner_type(
+    Extract(api): State,
+    caller: Caller,
+    Path(id): Path<String>,
+    sent: Sent,
+) -> Result<Json> {
+    let name = runner_named(&id)?;
+    caller.may(&Resource::named(ResourceType::RunnerType, name))?;
+    let enabled = sent.object()?.get("enabled").and_then(Value::as_bool);
+    let enabled = enabled.ok_or_else(|| Error::bad("'enabled' is a required property"))?;
+    let change = Change::Put {
+        kind: DocumentKind::Setting,
+        key: Str::from(runner_setting(name)),
+        pack: None,
+        body: dict! { "enabled" => enabled },
+        expires: None,
+        new: false,
+    };
+    api.engine.change(vec![change]).await?;
+    let shown = runner_shown(&api, name);
     shown.map(Json).ok_or_else(|| Error::unknown(&id))
 }

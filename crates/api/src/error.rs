@@ -151,6 +151,7 @@ impl From<RequestError> for Error {
             }
             RequestError::UnknownAction(_)
             | RequestError::Disabled(_)
+            | RequestError::RunnerDisabled(_)
             | RequestError::Invalid(_)
             | RequestError::Immutable(_)
             | RequestError::Render(_)

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use squall_auth::rbac::{Permission, Resource};
 use squall_engine::{Change, Datastore, RotateError};
 use squall_expr::{Host as _, KeyScope};
-use squall_model::{Document, DocumentKind};
+use squall_model::{Document, DocumentKind, Id};
 use squall_store::{DocumentFilter, Page};
 use squall_value::{Dict, Str, Value, dict};
 
@@ -39,7 +39,9 @@ const DECRYPT: &[Parameter] = &[Parameter::flag(
 
 const CHOICE: &[Parameter] = &[
     Parameter::text("prefix", "Those whose names begin so."),
-    Parameter::text("name", "Those with one of these names."),
+    Parameter::list("id", "Those with one of these ids, 100 at most."),
+    Parameter::list("name", "Those with one of these names."),
+    Parameter::list("sort", "`name`, which is the order without it, or `-name`."),
 ];
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
@@ -213,10 +215,13 @@ async fn items_of(
         key_prefix,
     };
     let names = params::list(params, "name");
+    let ids: Option<Vec<Id<()>>> = params::ids(params);
+    let sort = params::list(params, "sort").unwrap_or_default();
+    let is_reversed = sort.contains(&"-name");
     // The store knows neither names without their scope nor grants: with such a filter all are read.
     let sees_all = caller.rights.sees_all(Permission::KeyValuePairView)
         || matches!(scope, KeyScope::User(user) if *user == caller.user());
-    let filtered = names.is_some() || !sees_all;
+    let filtered = names.is_some() || ids.is_some() || is_reversed || !sees_all;
     let read = if filtered { Page::ALL } else { page };
     let (kind, now) = (DocumentKind::Key, api.engine.env().now());
     let mut found = api
@@ -227,12 +232,16 @@ async fn items_of(
     if filtered {
         let is_named = |document: &Document| {
             let name = document.body.get("name").and_then(Value::as_str);
-            let names = names.as_ref();
+            let (names, ids) = (names.as_ref(), ids.as_ref());
             names.is_none_or(|names| name.is_some_and(|name| names.contains(&name)))
+                && ids.is_none_or(|ids| ids.contains(&document.id.cast()))
         };
         found
             .items
             .retain(|document| is_named(document) && caller.sees(document));
+        if is_reversed {
+            found.items.reverse();
+        }
         found.total = found.items.len() as u64;
         found.items = params::cut(found.items, page);
     }

@@ -131,7 +131,11 @@ fn advice(error: &Error, connection: Option<&Connection>) -> Vec<String> {
             let from = connection.and_then(|connection| connection.credential_from.as_deref());
             lines.extend(from.map(|from| format!("the credential comes from {from}")));
         }
-        Error::Refused { .. } | Error::Broken { .. } | Error::Setup(_) | Error::Authorities => {}
+        Error::Refused { .. }
+        | Error::Broken { .. }
+        | Error::Setup(_)
+        | Error::Name(_)
+        | Error::Authorities => {}
     }
     lines
 }

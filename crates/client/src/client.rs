@@ -127,43 +127,49 @@ impl Client {
         &self.endpoints
     }
 
+    /// # Errors
+    ///
+    /// [`Error::Name`]: a part of the path would lead elsewhere.
     pub(crate) fn request(
         &self,
         method: Method,
         base: &str,
         path: &[&str],
         query: &Query,
-    ) -> RequestBuilder {
+    ) -> Result<RequestBuilder, Error> {
         let mut url = base.to_owned();
         for segment in path {
+            if matches!(*segment, "" | "." | "..") {
+                return Err(Error::Name((*segment).to_owned()));
+            }
             url.push('/');
             url.extend(utf8_percent_encode(segment, SEGMENT));
         }
         let request = self.http.request(method, url);
-        if query.pairs().is_empty() {
+        Ok(if query.pairs().is_empty() {
             request
         } else {
             request.query(query.pairs())
-        }
+        })
     }
 
-    fn api(&self, method: Method, path: &[&str], query: &Query) -> RequestBuilder {
-        self.request(method, self.endpoints.api(), path, query)
-            .timeout(ANSWER_WITHIN)
+    fn api(&self, method: Method, path: &[&str], query: &Query) -> Result<RequestBuilder, Error> {
+        let request = self.request(method, self.endpoints.api(), path, query)?;
+        Ok(request.timeout(ANSWER_WITHIN))
     }
 
     pub(crate) async fn get(&self, path: &[&str], query: &Query) -> Result<Value, Error> {
-        value(send(self.api(Method::GET, path, query)).await?).await
+        value(send(self.api(Method::GET, path, query)?).await?).await
     }
 
     pub(crate) async fn get_text(&self, path: &[&str], query: &Query) -> Result<String, Error> {
-        let response = send(self.api(Method::GET, path, query)).await?;
+        let response = send(self.api(Method::GET, path, query)?).await?;
         let bytes = bytes(response).await?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     pub(crate) async fn page(&self, path: &[&str], query: &Query) -> Result<Page<Value>, Error> {
-        let response = send(self.api(Method::GET, path, query)).await?;
+        let response = send(self.api(Method::GET, path, query)?).await?;
         let total = response.headers().get("x-total-count");
         let total = total.and_then(|total| total.to_str().ok()?.parse().ok());
         let url = response.url().to_string();
@@ -185,17 +191,17 @@ impl Client {
         query: &Query,
         body: &Value,
     ) -> Result<Value, Error> {
-        value(send(with_json(self.api(Method::POST, path, query), body)).await?).await
+        value(send(with_json(self.api(Method::POST, path, query)?, body)).await?).await
     }
 
     pub(crate) async fn put(&self, path: &[&str], body: &Value) -> Result<Value, Error> {
-        let request = self.api(Method::PUT, path, &Query::new());
+        let request = self.api(Method::PUT, path, &Query::new())?;
         value(send(with_json(request, body)).await?).await
     }
 
     /// What the server says to a deletion; null when it says nothing.
     pub(crate) async fn delete(&self, path: &[&str], query: &Query) -> Result<Value, Error> {
-        let response = send(self.api(Method::DELETE, path, query)).await?;
+        let response = send(self.api(Method::DELETE, path, query)?).await?;
         if response.status() == reqwest::StatusCode::NO_CONTENT {
             return Ok(Value::Null);
         }
@@ -323,10 +329,16 @@ mod tests {
         let endpoints = Endpoints::from_base("http://h").unwrap();
         let client = Client::new(endpoints, None).unwrap();
         let query = Query::new().with("scope", "a b");
-        let request = client.api(Method::GET, &["keys", "a/b c?"], &query);
+        let request = client
+            .api(Method::GET, &["keys", "a/b c?"], &query)
+            .unwrap();
         assert_eq!(
             request.build().unwrap().url().as_str(),
             "http://h/api/v1/keys/a%2Fb%20c%3F?scope=a+b"
         );
+        for name in ["", ".", ".."] {
+            let refused = client.api(Method::PUT, &["keys", name], &query);
+            assert!(matches!(refused, Err(Error::Name(_))), "{name:?}");
+        }
     }
 }

@@ -47,6 +47,9 @@ pub enum Error {
     /// The credential cannot be sent: it holds characters that no header can.
     #[error("the credential holds characters that cannot be sent")]
     Credential,
+    /// No address can hold a name like this, be it empty or one of the two that mean a place.
+    #[error("`{0}` is no name that can be asked for")]
+    Name(String),
     /// Nothing in the text of trusted authorities is a certificate.
     #[error("there is no certificate in it: PEM with a section CERTIFICATE is expected")]
     Authorities,
@@ -72,6 +75,7 @@ impl Error {
             | Error::Broken { .. }
             | Error::Setup(_)
             | Error::Credential
+            | Error::Name(_)
             | Error::Authorities => None,
         }
     }

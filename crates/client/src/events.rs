@@ -111,7 +111,7 @@ impl Client {
                     .map(|_| "st2.execution__update"),
             );
         let base = self.endpoints().stream();
-        let mut request = self.request(Method::GET, base, &["stream"], &parameters);
+        let mut request = self.request(Method::GET, base, &["stream"], &parameters)?;
         if let Some(after) = &query.after {
             request = request.header("last-event-id", after);
         }
@@ -127,7 +127,7 @@ impl Client {
     pub async fn output_events(&self, execution: &str) -> Result<EventStream, Error> {
         let path = ["executions", execution, "output"];
         let base = self.endpoints().stream();
-        open(self.request(Method::GET, base, &path, &Query::new())).await
+        open(self.request(Method::GET, base, &path, &Query::new())?).await
     }
 }
 

@@ -25,7 +25,7 @@ impl Client {
             body.insert("ttl", ttl.as_secs());
         }
         let base = self.endpoints().auth();
-        let request = self.request(Method::POST, base, &["tokens"], &Query::new());
+        let request = self.request(Method::POST, base, &["tokens"], &Query::new())?;
         let request = with_json(request, &Value::from(body)).basic_auth(user, Some(password));
         let token = Token::new(answer(request).await?);
         if token.token().is_empty() {
@@ -43,7 +43,7 @@ impl Client {
         trace_tag: Option<&str>,
     ) -> Result<Value, Error> {
         let base = self.endpoints().api();
-        let mut request = self.request(Method::POST, base, &["webhooks", "st2"], &Query::new());
+        let mut request = self.request(Method::POST, base, &["webhooks", "st2"], &Query::new())?;
         if let Some(tag) = trace_tag {
             request = request.header("st2-trace-tag", tag);
         }

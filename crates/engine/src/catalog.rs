@@ -3,7 +3,7 @@
 //! The store has the documents; the catalogue is what they mean. It is replaced as a whole when
 //! documents change, so that a step that began with one version ends with it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -159,6 +159,12 @@ impl PackFiles {
     }
 }
 
+/// The name of the setting that switches a runner on or off, by its member `enabled`.
+#[must_use]
+pub fn runner_setting(runner: &str) -> String {
+    format!("runner:{runner}")
+}
+
 /// The definitions in force.
 #[derive(Debug, Default, Clone)]
 pub struct Catalog {
@@ -173,6 +179,8 @@ pub struct Catalog {
     packs: HashMap<Str, PackFiles>,
     configs: HashMap<Str, Arc<Document>>,
     config_schemas: HashMap<Str, Arc<ConfigSchema>>,
+    /// The settings of runners that are switched off.
+    runners_off: HashSet<Str>,
     /// Documents that could not be compiled, and why; for people to find.
     pub broken: Vec<(DocumentKind, Str, String)>,
 }
@@ -221,6 +229,11 @@ impl Catalog {
                 self.config_schemas
                     .insert(key, Arc::new(ConfigSchema::new(&attributes).0));
             }
+            DocumentKind::Setting => {
+                if document.body.get("enabled") == Some(&Value::Bool(false)) {
+                    self.runners_off.insert(key);
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -246,8 +259,15 @@ impl Catalog {
             DocumentKind::Pack => drop(self.packs.remove(key)),
             DocumentKind::Config => drop(self.configs.remove(key)),
             DocumentKind::ConfigSchema => drop(self.config_schemas.remove(key)),
+            DocumentKind::Setting => drop(self.runners_off.remove(key)),
             _ => {}
         }
+    }
+
+    /// Whether actions with this runner may be asked for.
+    #[must_use]
+    pub fn is_runner_enabled(&self, runner: &str) -> bool {
+        self.runners_off.is_empty() || !self.runners_off.contains(&*runner_setting(runner))
     }
 
     fn add_rule(&mut self, document: &Arc<Document>) -> Result<(), String> {

@@ -61,7 +61,7 @@ use squall_runners::Registry;
 use squall_store::{Command, CommitError, Store, Transaction, audit};
 use squall_value::{Str, Value};
 
-pub use catalog::{Action, Catalog, Nature, Trigger, TriggerType, is_workflow};
+pub use catalog::{Action, Catalog, Nature, Trigger, TriggerType, is_workflow, runner_setting};
 pub use conduct::{ControlError, HeldTask};
 pub use config::ConfigError;
 pub use control::Error as ControlFailure;

@@ -20,7 +20,8 @@ use crate::plan::After;
 use crate::{Catalog, Engine};
 
 /// The kinds that a catalogue is made of.
-pub(crate) const CATALOGUED: [DocumentKind; 7] = [
+pub(crate) const CATALOGUED: [DocumentKind; 8] = [
+    DocumentKind::Setting,
     DocumentKind::Pack,
     DocumentKind::ConfigSchema,
     DocumentKind::Config,

@@ -112,6 +112,9 @@ pub enum Error {
     /// The action is switched off.
     #[error("Unable to execute. Action \"{0}\" is disabled.")]
     Disabled(Str),
+    /// The runner of the action is switched off.
+    #[error("Unable to execute. Runner \"{0}\" has been disabled by the administrator.")]
+    RunnerDisabled(Str),
     /// The parameters are not what the action asks for.
     #[error("{0}")]
     Invalid(#[from] Invalid),
@@ -203,6 +206,9 @@ impl Engine {
             .ok_or_else(|| Error::UnknownAction(ask.action.clone()))?;
         if !action.enabled {
             return Err(Error::Disabled(ask.action.clone()));
+        }
+        if !catalog.is_runner_enabled(&action.runner) {
+            return Err(Error::RunnerDisabled(action.runner.clone()));
         }
         let bytes_max = self.settings.payload_bytes_max;
         let mut bytes = 0;

@@ -532,6 +532,71 @@ const COMMAND_LINE: &[Call] = &[
         200,
         "x-total-count==0",
     ),
+    // Runners are switched off and on; the client sends all that it was given.
+    (
+        "GET /api/v1/runnertypes/?name=noop",
+        "",
+        200,
+        "[] runner=id enabled",
+    ),
+    (
+        "PUT /api/v1/runnertypes/{runner}",
+        r#"{"id": "{runner}", "name": "noop", "uid": "runner_type:noop", "enabled": false,
+            "description": "", "runner_module": "x", "runner_package": "x",
+            "runner_parameters": {}, "output_schema": {}}"#,
+        200,
+        "name==noop",
+    ),
+    (
+        "POST /api/v1/executions",
+        r#"{"action": "core.noop"}"#,
+        400,
+        "faultstring",
+    ),
+    ("PUT /api/v1/runnertypes/noop", "{}", 400, "faultstring"),
+    (
+        "PUT /api/v1/runnertypes/noop",
+        r#"{"enabled": true}"#,
+        200,
+        "name==noop",
+    ),
+    (
+        "POST /api/v1/executions",
+        r#"{"action": "core.noop"}"#,
+        201,
+        "id",
+    ),
+    (
+        "PUT /api/v1/runnertypes/nonsense",
+        r#"{"enabled": true}"#,
+        404,
+        "faultstring",
+    ),
+    // The datastore.
+    (
+        "PUT /api/v1/keys/a1",
+        r#"{"name": "a1", "value": "1"}"#,
+        200,
+        "one=id",
+    ),
+    (
+        "PUT /api/v1/keys/a2",
+        r#"{"name": "a2", "value": "2"}"#,
+        200,
+        "name==a2",
+    ),
+    (
+        "GET /api/v1/keys?id={one}",
+        "",
+        200,
+        "x-total-count==1 [] name==a1",
+    ),
+    (
+        "GET /api/v1/keys?sort=-name&limit=1",
+        "",
+        200,
+        "x-total-count==2 [] name==a2",
+    ),
     // Packs, and what belongs to the server.
     (
         "GET /api/v1/packs?ref=core",

@@ -46,6 +46,7 @@ GET /actions/views/overview/{id} | /actions/views/overview/PACK.noop |
 GET /actions/views/parameters/{id} | /actions/views/parameters/PACK.noop |
 GET /runnertypes | /runnertypes |
 GET /runnertypes/{id} | /runnertypes/noop |
+PUT /runnertypes/{id} | /runnertypes/noop | {\"enabled\":true}
 GET /rules | /rules |
 POST /rules | /rules | {\"pack\":\"PACK\",\"name\":\"new\",\"trigger\":{\"type\":\"PACK.event\"},\"action\":{\"ref\":\"PACK.noop\"}}
 GET /rules/{id} | /rules/PACK.r |
