@@ -51,10 +51,10 @@ pub(crate) fn explain(
     else {
         return (FAILED, Some(text));
     };
-    let code = if refused.is_network() {
-        UNREACHED
-    } else {
-        FAILED
+    let code = match refused {
+        Error::Name(_) => USAGE,
+        _ if refused.is_network() => UNREACHED,
+        _ => FAILED,
     };
     for line in advice(refused, connection) {
         text.push_str("\n  ");

@@ -102,6 +102,24 @@ impl Client {
         self.get(&[resource.path(), id], &Query::new()).await
     }
 
+    /// Switches an action, a rule, a sensor or a runner on or off; all else of it stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] with status 404 when there is none, 400 when it belongs to the server.
+    pub async fn switch(
+        &self,
+        resource: Resource,
+        id: &str,
+        enabled: bool,
+    ) -> Result<Value, Error> {
+        let found = self.one(resource, id).await?;
+        let mut members = found.as_dict().cloned().unwrap_or_default();
+        members.insert("enabled", enabled);
+        self.put(&[resource.path(), id], &Value::from(members))
+            .await
+    }
+
     /// Hands an event to the server, as a sensor would.
     ///
     /// # Errors

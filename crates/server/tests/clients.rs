@@ -751,6 +751,38 @@ async fn the_command_line_is_answered() {
     check(COMMAND_LINE).await;
 }
 
+/// By the commands that switch; what belongs to the server is not switched, and nothing has no name.
+#[test]
+fn what_can_be_switched_is_switched_off_and_on() {
+    let server = Server::start(&[]);
+    for (kind, name) in [
+        ("action", "examples.is_prime"),
+        ("sensor", "examples.SpoolSensor"),
+        ("rule", "examples.on_webhook"),
+        ("runner", "noop"),
+    ] {
+        let told = server.squall(&[kind, "disable", name]);
+        assert_eq!(told, format!("{name} is disabled\n"));
+        let shown = server.json(&[kind, "get", name]);
+        assert_eq!(shown.get("enabled"), Some(&Value::Bool(false)), "{name}");
+    }
+    for action in ["examples.is_prime", "core.noop"] {
+        let (code, _, err) = server.run(&["run", action]);
+        assert_eq!(code, Some(1), "{err}");
+        assert!(err.contains("disabled"), "{err}");
+    }
+    server.squall(&["runner", "enable", "noop"]);
+    server.squall(&["run", "core.noop"]);
+    for (arguments, expect) in [
+        (["action", "disable", "core.local"], 1),
+        (["rule", "get", ""], 2),
+        (["key", "get", ".."], 2),
+    ] {
+        let (code, _, err) = server.run(&arguments);
+        assert_eq!(code, Some(expect), "{arguments:?}: {err}");
+    }
+}
+
 /// A browser's event source sends no header: the cookie of an earlier answer lets it in.
 #[tokio::test]
 async fn a_browser_follows_the_stream_by_its_cookie() {

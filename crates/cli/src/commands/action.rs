@@ -6,10 +6,10 @@ use squall_client::Resource;
 use squall_value::Value;
 
 use super::list::{self, ListOptions};
-use super::{DONE, Invocation};
+use super::{DONE, Invocation, show};
 use crate::output::{Cell, Column, Details, Format, Paint, Show, Table};
 
-/// List and show actions.
+/// List and show actions, and switch them on and off.
 #[derive(Debug, Subcommand)]
 pub enum Action {
     /// List actions
@@ -25,6 +25,20 @@ pub enum Action {
     /// Show an action, its parameters first
     #[command(after_help = "Example:\n  squall action get core.local")]
     Get {
+        /// Reference or id
+        #[arg(value_name = "ACTION")]
+        action: String,
+    },
+    /// Let an action be run again that could not
+    #[command(after_help = "Example:\n  squall action enable shop.deploy")]
+    Enable {
+        /// Reference or id
+        #[arg(value_name = "ACTION")]
+        action: String,
+    },
+    /// Refuse to run an action, until it is enabled or its pack is registered anew
+    #[command(after_help = "Example:\n  squall action disable shop.deploy")]
+    Disable {
         /// Reference or id
         #[arg(value_name = "ACTION")]
         action: String,
@@ -47,6 +61,12 @@ impl Action {
                 list::show(invocation, Resource::Actions, &query, &columns, "actions").await
             }
             Action::Get { action } => get(invocation, &action).await,
+            Action::Enable { action } => {
+                show::switched(invocation, Resource::Actions, &action, true).await
+            }
+            Action::Disable { action } => {
+                show::switched(invocation, Resource::Actions, &action, false).await
+            }
         }
     }
 }

@@ -49,7 +49,7 @@ pub enum Command {
     /// List, show, follow and control executions
     #[command(subcommand, visible_alias = "exec")]
     Execution(execution::Execution),
-    /// List and show actions
+    /// List and show actions, switch them on and off
     #[command(subcommand)]
     Action(action::Action),
     /// List, change and test rules
@@ -64,7 +64,7 @@ pub enum Command {
     /// List and show what rules made of events
     #[command(subcommand)]
     RuleEnforcement(enforcement::RuleEnforcement),
-    /// List and show sensors
+    /// List and show sensors, switch them on and off
     #[command(subcommand)]
     Sensor(sensor::Sensor),
     /// List, show and register packs
@@ -79,7 +79,7 @@ pub enum Command {
     /// List the timers that rules wait for
     #[command(subcommand)]
     Timer(plain::Timer),
-    /// List runner types
+    /// List runner types, switch them on and off
     #[command(subcommand)]
     Runner(plain::Runner),
     /// List policies

@@ -50,7 +50,7 @@ impl Timer {
     }
 }
 
-/// List runner types.
+/// List runner types, and switch them on and off.
 #[derive(Debug, Subcommand)]
 pub enum Runner {
     /// List runner types
@@ -63,6 +63,20 @@ pub enum Runner {
     /// Show a runner type
     #[command(after_help = "Example:\n  squall runner get python-script")]
     Get {
+        /// Name or id
+        #[arg(value_name = "RUNNER")]
+        name: String,
+    },
+    /// Take requests for a runner's actions again
+    #[command(after_help = "Example:\n  squall runner enable remote-shell-cmd")]
+    Enable {
+        /// Name or id
+        #[arg(value_name = "RUNNER")]
+        name: String,
+    },
+    /// Refuse requests for a runner's actions; what was asked for before runs
+    #[command(after_help = "Example:\n  squall runner disable remote-shell-cmd")]
+    Disable {
         /// Name or id
         #[arg(value_name = "RUNNER")]
         name: String,
@@ -80,6 +94,12 @@ impl Runner {
                 ]);
                 let (kind, query) = (Resource::RunnerTypes, list.query());
                 list::show(invocation, kind, &query, &columns, "runner types").await
+            }
+            Runner::Enable { name } => {
+                show::switched(invocation, Resource::RunnerTypes, &name, true).await
+            }
+            Runner::Disable { name } => {
+                show::switched(invocation, Resource::RunnerTypes, &name, false).await
             }
             Runner::Get { name } => {
                 let first = ["name", "description"];

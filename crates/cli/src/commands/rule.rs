@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Subcommand;
 use squall_client::{CriterionReport, Resource, RuleTest};
-use squall_value::{Dict, Value};
+use squall_value::Value;
 
 use super::list::{self, ListOptions};
 use super::{DONE, Invocation, show};
@@ -158,8 +158,10 @@ impl Rule {
                 invocation.console.note(&format!("{rule} is deleted"));
                 Ok(DONE)
             }
-            Rule::Enable { rule } => set_enabled(invocation, &rule, true).await,
-            Rule::Disable { rule } => set_enabled(invocation, &rule, false).await,
+            Rule::Enable { rule } => show::switched(invocation, Resource::Rules, &rule, true).await,
+            Rule::Disable { rule } => {
+                show::switched(invocation, Resource::Rules, &rule, false).await
+            }
             Rule::Test {
                 rule,
                 payload,
@@ -196,15 +198,6 @@ fn told(invocation: &mut Invocation, rule: &Value, on: &str, off: &str) -> Resul
     let text = format!("{reference} {}", if enabled { on } else { off });
     invocation.console.line(&text)?;
     Ok(DONE)
-}
-
-async fn set_enabled(invocation: &mut Invocation, reference: &str, enabled: bool) -> Result<u8> {
-    let client = invocation.client()?;
-    let rule = client.one(Resource::Rules, reference).await?;
-    let mut members: Dict = rule.as_dict().cloned().unwrap_or_default();
-    members.insert("enabled", enabled);
-    let rule = client.update_rule(reference, &Value::from(members)).await?;
-    told(invocation, &rule, "is enabled", "is disabled")
 }
 
 fn tested(invocation: &mut Invocation, rule: &str, test: &RuleTest) -> Result<u8> {

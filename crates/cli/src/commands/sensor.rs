@@ -8,7 +8,7 @@ use super::list::{self, ListOptions};
 use super::{DONE, Invocation, show};
 use crate::output::{Column, Format, Show};
 
-/// List and show sensors, and start them anew.
+/// List and show sensors, switch them on and off, and start them anew.
 #[derive(Debug, Subcommand)]
 pub enum Sensor {
     /// List sensors
@@ -24,6 +24,20 @@ pub enum Sensor {
     /// Show a sensor
     #[command(after_help = "Example:\n  squall sensor get linux.FileWatchSensor")]
     Get {
+        /// Reference or id
+        #[arg(value_name = "SENSOR")]
+        sensor: String,
+    },
+    /// Start a sensor that was switched off
+    #[command(after_help = "Example:\n  squall sensor enable linux.FileWatchSensor")]
+    Enable {
+        /// Reference or id
+        #[arg(value_name = "SENSOR")]
+        sensor: String,
+    },
+    /// End a sensor's process, and don't start it again
+    #[command(after_help = "Example:\n  squall sensor disable linux.FileWatchSensor")]
+    Disable {
         /// Reference or id
         #[arg(value_name = "SENSOR")]
         sensor: String,
@@ -59,6 +73,12 @@ impl Sensor {
                     "sensors",
                 )
                 .await
+            }
+            Sensor::Enable { sensor } => {
+                show::switched(invocation, Resource::SensorTypes, &sensor, true).await
+            }
+            Sensor::Disable { sensor } => {
+                show::switched(invocation, Resource::SensorTypes, &sensor, false).await
             }
             Sensor::Restart { sensor } => {
                 let told = invocation.client()?.restart_sensor(&sensor).await?;

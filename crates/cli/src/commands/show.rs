@@ -31,3 +31,21 @@ pub(crate) async fn one(
     let value = invocation.client()?.one(resource, id).await?;
     print(invocation, &value, first)
 }
+
+/// Switches an object on or off, and says so.
+pub(crate) async fn switched(
+    invocation: &mut Invocation,
+    resource: Resource,
+    id: &str,
+    enabled: bool,
+) -> Result<u8> {
+    let value = invocation.client()?.switch(resource, id, enabled).await?;
+    if invocation.console.format != Format::Text {
+        return print(invocation, &value, &[]);
+    }
+    let text = |name| value.get(name).and_then(Value::as_str);
+    let name = text("ref").or_else(|| text("name")).unwrap_or(id);
+    let state = if enabled { "enabled" } else { "disabled" };
+    invocation.console.line(&format!("{name} is {state}"))?;
+    Ok(DONE)
+}
