@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use squall_engine::{Change, PUBLISHER, action_body};
 use squall_model::{Document, DocumentKind};
+use squall_rules::{Diagnostic, RuleDefinition};
 use squall_value::{Dict, Str, Value};
 
 use crate::caller::Caller;
@@ -64,6 +65,7 @@ fn checked(
         body.insert("metadata_file", file.clone());
     }
     if kind == DocumentKind::Rule {
+        check_rule(&body)?;
         body = api
             .engine
             .sealed_rule(&body, known.map(|known| &known.body));
@@ -87,6 +89,18 @@ fn checked(
         body,
         files,
     })
+}
+
+/// Refuses a rule that could not be put in force, such as one with an operator that is not there.
+fn check_rule(body: &Dict) -> Result<()> {
+    match RuleDefinition::parse(&Value::from(body.clone())) {
+        (Some(_), _) => Ok(()),
+        (None, diagnostics) => {
+            let wrong = diagnostics.into_iter().filter(Diagnostic::is_error);
+            let wrong = wrong.map(|found| found.message);
+            Err(Error::bad(wrong.collect::<Vec<_>>().join("; ")))
+        }
+    }
 }
 
 /// The text of the workflow that an action names, if it is one and the file is there.

@@ -91,6 +91,13 @@ fn scope(caller: &Caller, scope: Option<&str>, user: Option<&str>) -> Result<Key
     }
 }
 
+/// Where the one item is that a request names: `all` is for lists, and means the system's, as in
+/// StackStorm.
+fn scope_of_one(caller: &Caller, params: &Params) -> Result<KeyScope> {
+    let wanted = params::text(params, "scope").filter(|wanted| *wanted != "all");
+    scope(caller, wanted, params::text(params, "user"))
+}
+
 fn shown(document: &Document) -> Value {
     let value = document.body.get("value").cloned().unwrap_or_default();
     let secret = document
@@ -279,11 +286,7 @@ async fn one(
     Path(name): Path<String>,
     params: Params,
 ) -> Result<Json> {
-    let scope = scope(
-        &caller,
-        params::text(&params, "scope"),
-        params::text(&params, "user"),
-    )?;
+    let scope = scope_of_one(&caller, &params)?;
     let decrypt = check_decrypt(&caller, &scope, &params)?;
     caller.may(&Resource::key(&Datastore::key_of(&scope, &name)))?;
     let document = find(&api, &scope, &name).await?;
@@ -361,11 +364,7 @@ async fn remove(
     Path(name): Path<String>,
     params: Params,
 ) -> Result<StatusCode> {
-    let scope = scope(
-        &caller,
-        params::text(&params, "scope"),
-        params::text(&params, "user"),
-    )?;
+    let scope = scope_of_one(&caller, &params)?;
     caller.may(&Resource::key(&Datastore::key_of(&scope, &name)))?;
     let known = find(&api, &scope, &name).await?;
     let change = Change::Delete {

@@ -96,7 +96,7 @@ impl Texts {
 
     /// The members `action` and `runner`, and the end of the object.
     fn documents(&mut self, action: &Action) -> &str {
-        let document = &action.document;
+        let document = &action.shown;
         let is_known = |known: &(Arc<Document>, String)| Arc::ptr_eq(&known.0, document);
         if !self.actions.get(&document.key).is_some_and(is_known) {
             if self.actions.len() >= TEXTS_MAX {
@@ -271,7 +271,10 @@ impl Related {
             catalog.trigger_type(kind)
         });
         ExecutionView {
-            action: action.map(|action| &*action.document),
+            action: action.map(|action| match in_clear {
+                true => &*action.document,
+                false => &*action.shown,
+            }),
             runner: runner_type(&request.runner),
             result: visible,
             result_size: result.map(str::len),

@@ -11,7 +11,9 @@ use squall_model::{ActionRef, Document, DocumentKind, RawId, TriggerRef};
 use squall_policy::Policy;
 use squall_rules::{CompiledRule, RuleDefinition, RuleIndex};
 use squall_runners::Registry;
-use squall_schema::{ActionParameters, ConfigSchema, Mask, Nullable, OutputSchema, Validator};
+use squall_schema::{
+    ActionParameters, ConfigSchema, MASKED, Mask, Nullable, OutputSchema, Validator,
+};
 use squall_value::{Dict, Str, Value};
 
 use crate::inquiry::INQUIRER;
@@ -34,6 +36,8 @@ pub enum Nature {
 pub struct Action {
     /// The document it was made of.
     pub document: Arc<Document>,
+    /// The same as executions show it: without the defaults of secret parameters.
+    pub shown: Arc<Document>,
     /// Its reference.
     pub reference: ActionRef,
     /// The hash under which this version's content is kept.
@@ -88,9 +92,33 @@ impl Action {
             parameters,
             output,
             retry_on_worker_loss: truth("retry_on_worker_loss", false),
+            shown: without_secret_defaults(&document).unwrap_or_else(|| Arc::clone(&document)),
             document,
         })
     }
+}
+
+/// An action's document without the defaults of its secret parameters; `None` if there are none.
+fn without_secret_defaults(document: &Document) -> Option<Arc<Document>> {
+    let parameters = document.body.get("parameters").and_then(Value::as_dict)?;
+    let mut masked = parameters.clone();
+    let mut has_secrets = false;
+    for (name, parameter) in parameters.iter() {
+        let is_secret = parameter.get("secret") == Some(&Value::Bool(true));
+        let default = parameter.get("default").filter(|value| !value.is_null());
+        if let (true, Some(_), Value::Dict(attributes)) = (is_secret, default, parameter) {
+            let mut attributes = (**attributes).clone();
+            attributes.insert("default", MASKED);
+            masked.insert(name.clone(), attributes);
+            has_secrets = true;
+        }
+    }
+    let mut body = document.body.as_dict().cloned().filter(|_| has_secrets)?;
+    body.insert("parameters", masked);
+    Some(Arc::new(Document {
+        body: Value::from(body),
+        ..document.clone()
+    }))
 }
 
 /// A trigger type, compiled.
@@ -229,10 +257,8 @@ impl Catalog {
                 self.config_schemas
                     .insert(key, Arc::new(ConfigSchema::new(&attributes).0));
             }
-            DocumentKind::Setting => {
-                if document.body.get("enabled") == Some(&Value::Bool(false)) {
-                    self.runners_off.insert(key);
-                }
+            DocumentKind::Setting if document.body.get("enabled") == Some(&Value::Bool(false)) => {
+                self.runners_off.insert(key);
             }
             _ => {}
         }

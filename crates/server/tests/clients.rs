@@ -597,6 +597,36 @@ const COMMAND_LINE: &[Call] = &[
         200,
         "x-total-count==2 [] name==a2",
     ),
+    ("GET /api/v1/keys/a1?scope=all", "", 200, "name==a1"),
+    // Secret defaults are shown with the action, for who changes it, not with what it did.
+    (
+        "POST /api/v1/actions",
+        r#"{"name": "secret", "pack": "examples", "runner_type": "noop", "parameters":
+            {"word": {"type": "string", "secret": true, "default": "swordfish"}}}"#,
+        201,
+        "parameters.word.default==swordfish",
+    ),
+    (
+        "POST /api/v1/executions",
+        r#"{"action": "examples.secret"}"#,
+        201,
+        "kept=id action.parameters.word.default==********",
+    ),
+    (
+        "GET /api/v1/executions/{kept}?show_secrets=true",
+        "",
+        200,
+        "action.parameters.word.default==swordfish",
+    ),
+    // A rule with an operator that is not there would never answer.
+    (
+        "POST /api/v1/rules",
+        r#"{"name": "odd", "pack": "examples", "trigger": {"type": "core.st2.webhook",
+            "parameters": {"url": "odd"}}, "action": {"ref": "core.noop"},
+            "criteria": {"trigger.body.x": {"type": "equalz", "pattern": 1}}}"#,
+        400,
+        "faultstring",
+    ),
     // Packs, and what belongs to the server.
     (
         "GET /api/v1/packs?ref=core",
