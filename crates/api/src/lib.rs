@@ -41,6 +41,7 @@ mod rights;
 mod roles;
 mod routes;
 mod rules;
+mod runner_types;
 mod signature;
 mod stream;
 mod tokens;

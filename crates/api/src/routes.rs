@@ -19,6 +19,7 @@ pub(crate) fn core() -> Vec<Endpoint> {
         crate::execution_views::endpoints(),
         crate::decisions::endpoints(),
         crate::actions::endpoints(),
+        crate::runner_types::endpoints(),
         crate::rules::endpoints(),
         crate::events::endpoints(),
         crate::definitions::endpoints(),
