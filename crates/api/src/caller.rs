@@ -129,12 +129,41 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
+/// Whether a browser sends a request on behalf of a page of another origin (Fetch Metadata, or else
+/// the header `Origin`). Origins that the operator names are not foreign; `*` names none.
+fn is_foreign(api: &Api, parts: &Parts) -> bool {
+    let origin = text(&parts.headers, "origin");
+    if let Some(origin) = &origin
+        && api.allowed_origins.contains(origin)
+    {
+        return false;
+    }
+    if let Some(site) = text(&parts.headers, "sec-fetch-site") {
+        return !matches!(&*site, "same-origin" | "none");
+    }
+    let host = text(&parts.headers, "host");
+    let host = host.or_else(|| parts.uri.authority().map(ToString::to_string));
+    origin.is_some_and(|origin| {
+        let named = origin.split_once("://").map(|(_, named)| named);
+        !named
+            .zip(host.as_deref())
+            .is_some_and(|(named, host)| named.eq_ignore_ascii_case(host))
+    })
+}
+
 /// Recognises whoever presents a credential.
 pub(crate) async fn recognise(api: &Api, parts: &Parts) -> Result<Caller, Error> {
     let refused =
         |reason: &str| Error::new(StatusCode::UNAUTHORIZED, format!("Unauthorized - {reason}"));
     let (method, text, place) =
         credential(parts).ok_or_else(|| refused("One of Token or API key required."))?;
+    // A browser sends its cookie along whoever has written the page.
+    if place == "cookie" && !parts.method.is_safe() && is_foreign(api, parts) {
+        return Err(Error::denied(
+            "A page of another origin can't act by a browser's cookie: it has to send the token \
+             itself, in X-Auth-Token.",
+        ));
+    }
     let by = match method {
         Method::Token | Method::ActionToken => "token",
         Method::ApiKey => "api_key",

@@ -220,6 +220,9 @@ pub(crate) async fn headers(
     if let Some(id) = id.or_else(fresh) {
         headers.insert(REQUEST_ID, id);
     }
+    // What an action prints must not become a page by a browser's guess.
+    let nosniff = HeaderValue::from_static("nosniff");
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
     cross_origin(&api.allowed_origins, origin.as_ref(), headers);
     response
 }

@@ -1,6 +1,7 @@
 //! Who may do what, through the API as a whole.
 
 mod audit;
+mod browsers;
 mod ending;
 mod matrix;
 mod publishing;
