@@ -48,6 +48,7 @@ impl Engine {
                 // A criterion that fails is no match, but leaves a record that says why.
                 Err(failures(&found, instance))
             };
+            let answer = answer.map_err(|reason| without_secrets(catalog, instance, reason));
             matches.push(Match {
                 rule,
                 trigger_instance: instance.id,
@@ -230,6 +231,19 @@ impl Engine {
             }
         }
     }
+}
+
+/// Why a rule asked for nothing, without the event's secrets: they may be what it failed over.
+fn without_secrets(catalog: &Catalog, instance: &TriggerInstance, reason: String) -> String {
+    let mut secrets = Vec::new();
+    if let Some(kind) = catalog.type_of(&instance.trigger) {
+        kind.secrets.collect(&instance.payload, &mut secrets);
+    }
+    if secrets.is_empty() {
+        return reason;
+    }
+    let masked = squall_runners::mask_values(&secrets, &Value::from(reason));
+    masked.as_str().unwrap_or_default().to_owned()
 }
 
 fn failures(found: &Matched<Str>, instance: &TriggerInstance) -> String {

@@ -12,9 +12,11 @@ use indexmap::map::Entry;
 use squall_expr::{Context, Expressions, Host, Kind, Undefined};
 use squall_value::{Dict, Str, Value, json, orjson, python};
 
-use crate::mask::Mask;
+use crate::mask::{MASKED, Mask};
 use crate::parameter::{Parameters, has_marker};
 
+/// How long a secret has to be, in characters, to be masked within a text.
+const SECRET_LENGTH_MIN: usize = 6;
 /// Name of the datastore in templates.
 const DATASTORE: &str = "st2kv";
 /// Name of the execution's context in templates.
@@ -165,7 +167,7 @@ pub fn live<'a>(
         is_data,
         seen,
     } = given.into();
-    let mut graph = Graph::new(sources);
+    let mut graph = Graph::new(sources, [runner, action]);
     if let Some(seen) = seen {
         let secret = |(name, parameter): (&Str, &crate::Parameter)| {
             let is_open = Mask::new(parameter.attributes()).is_open();
@@ -216,7 +218,7 @@ pub fn finalize(
     given: &Dict,
     sources: &Sources<'_>,
 ) -> Result<Final, Error> {
-    let mut graph = Graph::new(sources);
+    let mut graph = Graph::new(sources, [runner, action]);
     for (name, value) in given.iter() {
         graph.process(name, value, false);
     }
@@ -281,6 +283,8 @@ struct Node {
 /// Who needs whom. Nodes are in the order in which they were first named.
 struct Graph<'a> {
     sources: &'a Sources<'a>,
+    /// The definitions of the runner's and the action's parameters.
+    definitions: [&'a Parameters; 2],
     /// How what was given sees the world, and the parameters that it does not see.
     restricted: Option<(Seen<'a>, BTreeSet<Str>)>,
     nodes: IndexMap<Str, Node>,
@@ -289,9 +293,10 @@ struct Graph<'a> {
 }
 
 impl<'a> Graph<'a> {
-    fn new(sources: &'a Sources<'a>) -> Graph<'a> {
+    fn new(sources: &'a Sources<'a>, definitions: [&'a Parameters; 2]) -> Graph<'a> {
         Graph {
             sources,
+            definitions,
             restricted: None,
             nodes: IndexMap::new(),
             templates: Vec::new(),
@@ -408,7 +413,7 @@ impl<'a> Graph<'a> {
                     };
                     rendered.map_err(|message| Error::Render {
                         parameter: name.clone(),
-                        message,
+                        message: self.without_secrets(message, &values),
                     })?
                 }
                 None => node.value.clone().unwrap_or_default(),
@@ -416,6 +421,22 @@ impl<'a> Graph<'a> {
             values.insert(name.clone(), value);
         }
         Ok(values)
+    }
+
+    /// The reason of a failure without the secrets that it may quote.
+    fn without_secrets(&self, message: String, values: &Dict) -> String {
+        let mut secrets = Vec::new();
+        let all = self.definitions.into_iter().flat_map(Parameters::iter);
+        for (name, parameter) in all {
+            if let Some(value) = values.get(name) {
+                Mask::new(parameter.attributes()).collect(value, &mut secrets);
+            }
+        }
+        // Shorter ones are words of the message, too.
+        secrets.retain(|secret| secret.chars().count() >= SECRET_LENGTH_MIN);
+        secrets.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
+        let masked = |message: String, secret: &Str| message.replace(&**secret, MASKED);
+        secrets.iter().fold(message, masked)
     }
 
     /// The value of a template of somebody who may not see everything.

@@ -216,3 +216,13 @@ fn configurations_are_resolved_and_their_secrets_decrypted() {
     expect!["configuration value `deep.who` can't be rendered: 'nope' is undefined"]
         .assert_eq(&resolve(r#"{"deep": {"who": "{{ nope }}"}}"#));
 }
+
+#[test]
+fn failures_quote_no_secrets() {
+    check(
+        r#"{"key": {"type": "string", "secret": true},
+            "cmd": {"type": "string", "default": "{{ action_context[key] }}"}}"#,
+        r#"{"key": "hush-hush"}"#,
+        expect![[r#"Failed to render parameter "cmd": 'dict object' has no attribute '********'"#]],
+    );
+}

@@ -8,6 +8,8 @@
     reason = "helpers of tests, outside their functions"
 )]
 
+#[path = "secrets/odd.rs"]
+mod odd;
 #[path = "secrets/pack.rs"]
 mod pack;
 mod support;
@@ -285,21 +287,25 @@ impl Search {
                 self.look(&path, server.text(&path).await.as_bytes());
             }
         }
-        let last = text(&executions[0], &["id"]);
-        let all = format!("events=*&last_event_id=0&end_execution_id={last}");
+        let ended = |one: &&Value| text(one, &["status"]) != "delayed";
+        let last = text(executions.iter().find(ended).unwrap(), &["id"]);
+        let all = format!("events=*&last_event_id=0&show_secrets=true&end_execution_id={last}");
         let stream = server.stream(&all, |_| false).await;
         assert!(stream.contains("st2.execution.output__create"));
         self.look("the stream", stream.as_bytes());
     }
 }
 
-const LISTS: [&str; 19] = [
+const LISTS: [&str; 26] = [
     "/metrics",
     "/openapi.json",
     "/api/v1/actions",
     "/api/v1/actions/views/overview",
     "/api/v1/actionalias",
+    "/api/v1/actionalias/help",
     "/api/v1/apikeys",
+    "/api/v1/audit?limit=-1",
+    "/api/v1/config_schemas",
     "/api/v1/configs",
     "/api/v1/executions?limit=-1",
     "/api/v1/executions/views/filters",
@@ -309,7 +315,11 @@ const LISTS: [&str; 19] = [
     "/api/v1/policies",
     "/api/v1/ruleenforcements/views?limit=-1",
     "/api/v1/rules",
+    "/api/v1/rules/views",
     "/api/v1/traces?limit=-1",
+    "/api/v1/triggers",
+    "/api/v1/triggertypes",
+    "/api/v1/timers",
     "/api/v1/triggerinstances?limit=-1",
     "/api/v1/users",
     "/api/v1/webhooks",
@@ -357,11 +367,14 @@ async fn look_while_they_run(server: &Server, planter: &mut Planter, search: &mu
 
 #[tokio::test]
 async fn planted_secrets_are_found_nowhere() {
-    let server = Server::start_with(pack::PACK, &["--log-level", "debug"]);
+    let server = Server::start_with(pack::PACK, &["--log-level", "trace"]);
     let mut planter = Planter::default();
     through_what_is_kept(&server, &mut planter).await;
     through_actions(&server, &mut planter).await;
     through_events(&server, &mut planter).await;
+    odd::through_executions(&server, &mut planter).await;
+    odd::through_refusals(&server, &mut planter).await;
+    let said = odd::through_commands(&server, &mut planter);
     let made = through_sign_in(&server, &mut planter).await;
     let mut search = Search {
         secrets: [made, planter.0.clone()].concat(),
@@ -369,7 +382,10 @@ async fn planted_secrets_are_found_nowhere() {
     };
     look_while_they_run(&server, &mut planter, &mut search).await;
     let planted = planter.0.len();
-    assert!(planted >= 50, "only {planted} were planted");
+    assert!(planted >= 80, "only {planted} were planted");
+    for text in &said {
+        search.look("what a command printed", text.as_bytes());
+    }
 
     search.look_at_answers(&server).await;
     search.look_at_processes();

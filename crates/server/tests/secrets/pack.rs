@@ -291,4 +291,89 @@ formats: ["open vault with {{ password }}"]
 ack: {format: "opening it with {{ execution.parameters.password }}"}
 "#,
     ),
+    // Their commands cannot be put together, and the reasons tell of the secret.
+    (
+        "vault/actions/misread.yaml",
+        r#"name: misread
+runner_type: local-shell-cmd
+parameters:
+  password: {type: string, secret: true, required: true}
+  cmd: {immutable: true, default: "echo {{ password | from_json_string }}"}
+"#,
+    ),
+    (
+        "vault/actions/missing.yaml",
+        r#"name: missing
+runner_type: local-shell-cmd
+parameters:
+  password: {type: string, secret: true, required: true}
+  cmd: {immutable: true, default: "echo {{ action_context[password].x }}"}
+"#,
+    ),
+    (
+        "vault/actions/items.yaml",
+        "name: items
+runner_type: orquesta
+entry_point: workflows/items.yaml
+parameters:
+  password: {type: string, secret: true, required: true}
+",
+    ),
+    (
+        "vault/actions/workflows/items.yaml",
+        "version: 1.0
+input: [password]
+tasks:
+  each:
+    with: <% [ctx().password, ctx().password] %>
+    action: vault.python
+    input: {password: <% item() %>}
+",
+    ),
+    (
+        "vault/actions/retried.yaml",
+        r#"name: retried
+runner_type: local-shell-cmd
+parameters:
+  password: {type: string, secret: true, required: true}
+  cmd: {immutable: true, default: 'echo "{{ password }}"; exit 1'}
+"#,
+    ),
+    (
+        "vault/policies/retried.yaml",
+        "name: retried
+resource_ref: vault.retried
+policy_type: action.retry
+parameters: {retry_on: failure, max_retry_count: 1}
+",
+    ),
+    (
+        "vault/aliases/choose.yaml",
+        r#"name: choose
+pack: vault
+action_ref: vault.choice
+formats: ["choose {{ pin }}"]
+"#,
+    ),
+    // They fail over the secret of an event.
+    (
+        "vault/rules/quotes.yaml",
+        r#"name: quotes
+pack: vault
+enabled: true
+trigger: {type: vault.told}
+criteria: {}
+action: {ref: vault.shell, parameters: {password: "{{ trigger[trigger.password] }}"}}
+"#,
+    ),
+    (
+        "vault/rules/compares.yaml",
+        "name: compares
+pack: vault
+enabled: true
+trigger: {type: vault.told}
+criteria: {trigger.password: {type: timediff_lt, pattern: 10}}
+action: {ref: core.noop}
+",
+    ),
 ];
