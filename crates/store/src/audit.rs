@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use squall_model::{
     AuditRecord, AuditResult, Author, Execution, Origin, Timestamp, TriggerInstance,
 };
-use squall_value::{Str, Value, dict};
+use squall_value::{Dict, Str, Value, dict};
 
 use crate::{Command, CommitError, Committed, Store, Transaction};
 
@@ -275,8 +275,9 @@ pub async fn commit(
             Command::DeleteDocument { kind, key, .. } if !is_quiet => {
                 made.extend(change::deleted(store, *kind, key, transaction.at).await?);
             }
-            Command::InsertExecution { execution, .. } if scope.is_some() => {
-                made.extend(request(execution));
+            Command::InsertExecution { execution, .. } => {
+                let author = scope.as_ref().map(|scope| scope.author());
+                made.extend(author.and_then(|author| request(execution, &author.user)));
             }
             Command::InsertTriggerInstance(instance)
                 if scope.as_ref().is_some_and(|scope| scope.0.lock().emits) =>
@@ -308,7 +309,7 @@ pub async fn commit(
 
 /// Somebody asks for an execution. What rules and workflows ask for has its own trail, from the
 /// event or the workflow on.
-fn request(execution: &Execution) -> Option<Entry> {
+fn request(execution: &Execution, asker: &str) -> Option<Entry> {
     let request = &execution.request;
     let action = match request.origin {
         Origin::User => "action_execute",
@@ -318,7 +319,13 @@ fn request(execution: &Execution) -> Option<Entry> {
     let resource = format!("action:{}:{}", request.action.pack(), request.action.name());
     let mut entry = Entry::done(action, Some(Str::from(resource)));
     // The execution itself holds the parameters, sealed where they are secret.
-    entry.after = dict! { "execution" => request.id.to_string() };
+    let mut after = Dict::new();
+    after.insert("execution", request.id.to_string());
+    if *request.user != *asker {
+        // Administrators may ask on behalf of others.
+        after.insert("user", request.user.clone());
+    }
+    entry.after = Value::from(after);
     Some(entry)
 }
 

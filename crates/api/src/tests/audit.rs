@@ -35,7 +35,7 @@ async fn recorded(world: &World, query: &str) -> String {
     without_ids(&lines)
 }
 
-fn without_ids(text: &str) -> String {
+pub(super) fn without_ids(text: &str) -> String {
     let mut shown = String::new();
     let mut word = String::new();
     for letter in text.chars().chain(['\n']) {
@@ -146,6 +146,7 @@ async fn requests_for_executions_and_their_control_are_recorded() {
     );
     let id = text(&asked.await, "id");
     let script = r#"201 runner POST /v1/executions {"action":"p.noop"}
+201 admin POST /v1/executions {"action":"p.noop","user":"runner"}
 201 runner POST /v1/executions {"action":"p.flow"}
 200 runner DELETE /v1/executions/EXECUTION
 201 admin POST /v1/executions/EXECUTION/re_run {}
@@ -161,6 +162,9 @@ async fn requests_for_executions_and_their_control_are_recorded() {
         runner POST /v1/executions
           runner token - action_execute action:p:noop done
             - -> {"execution":"ID"}
+        admin POST /v1/executions
+          admin token - action_execute action:p:noop done
+            - -> {"execution":"ID","user":"runner"}
         runner POST /v1/executions
           runner token - action_execute action:p:flow done
             - -> {"execution":"ID"}

@@ -11,7 +11,7 @@ use axum::http::{Method, StatusCode};
 use expect_test::expect_file;
 
 use super::world::{USERS, Wishes, World, text};
-use crate::endpoint::Access;
+use crate::endpoint::{Access, Endpoint};
 use crate::routes;
 
 /// How each endpoint is asked: its path with `PACK` for the pack, `EXECUTION` and the like for the id
@@ -153,7 +153,7 @@ GET /openapi.json | /openapi.json |
 ";
 
 /// The lines by endpoint: the path to ask, and the body.
-fn asked() -> BTreeMap<&'static str, (&'static str, &'static str)> {
+pub(super) fn asked() -> BTreeMap<&'static str, (&'static str, &'static str)> {
     let lines = ASKED.lines().map(|line| {
         let mut parts = line.splitn(3, '|').map(str::trim);
         let (endpoint, path, body) = (parts.next(), parts.next(), parts.next());
@@ -163,7 +163,7 @@ fn asked() -> BTreeMap<&'static str, (&'static str, &'static str)> {
 }
 
 /// The ids of objects, by whose they are: those of the packs `p` and `q`, and the asker's own.
-type Objects = BTreeMap<(&'static str, &'static str), String>;
+pub(super) type Objects = BTreeMap<(&'static str, &'static str), String>;
 
 async fn newest(world: &World, list: &str, trigger: &str) -> String {
     let path = format!("/v1/{list}?{trigger}&limit=1");
@@ -265,10 +265,10 @@ fn filled(template: &str, whose: &'static str, objects: &Objects) -> Option<Stri
 
 /// A world, and the objects in it: made anew after each change.
 #[derive(Default)]
-struct Fresh(Option<(World, BTreeMap<&'static str, Objects>)>);
+pub(super) struct Fresh(Option<(World, BTreeMap<&'static str, Objects>)>);
 
 impl Fresh {
-    async fn get(&mut self, user: &'static str) -> (&World, &Objects) {
+    pub(super) async fn get(&mut self, user: &'static str) -> (&World, &Objects) {
         if self.0.is_none() {
             self.0 = Some((World::new(Wishes::default()).await, BTreeMap::new()));
         }
@@ -296,7 +296,7 @@ const NAMES: [&str; 11] = [
 ];
 
 /// The path and the body of a request about an object; `None` when it can't be about such.
-fn request(
+pub(super) fn request(
     asked: (&str, &str),
     whose: &'static str,
     objects: &Objects,
@@ -315,6 +315,24 @@ fn request(
     (!names_any(&path)).then(|| (path, sent.unwrap_or_else(|| body.to_owned())))
 }
 
+/// The address of a path, below the service that has it.
+pub(super) fn address(path: &str) -> String {
+    let has_own = ["/auth", "/stream/", "/metrics", "/openapi"];
+    let has_own = has_own.iter().any(|start| path.starts_with(start));
+    if has_own {
+        path.to_owned()
+    } else {
+        format!("/v1{path}")
+    }
+}
+
+/// The name of an endpoint in [`ASKED`].
+pub(super) fn key_of(prefix: &str, endpoint: &Endpoint) -> String {
+    let is_stream = prefix.starts_with("/stream") && endpoint.path != "/stream";
+    let service = if is_stream { "stream:" } else { "" };
+    format!("{} {service}{}", endpoint.method, endpoint.path)
+}
+
 /// What one endpoint answers to everybody, a line for each object.
 async fn lines(
     fresh: &mut Fresh,
@@ -330,9 +348,7 @@ async fn lines(
             let Some((path, body)) = request(asked, whose, made) else {
                 continue;
             };
-            let has_own = ["/auth", "/stream/", "/metrics", "/openapi"];
-            let has_own = has_own.iter().any(|start| path.starts_with(start));
-            let path = if has_own { path } else { format!("/v1{path}") };
+            let path = address(&path);
             let (status, answer) = world.ask(user, method.as_str(), &path, &body).await;
             check(key, access, user, whose, status);
             assert_ne!(
@@ -390,13 +406,7 @@ async fn everybody_is_answered_what_is_expected() {
             if endpoint.access == Access::Open {
                 continue;
             }
-            let is_stream = prefix.starts_with("/stream") && endpoint.path != "/stream";
-            let path = if is_stream {
-                format!("stream:{}", endpoint.path)
-            } else {
-                endpoint.path.to_owned()
-            };
-            let key = format!("{} {path}", endpoint.method);
+            let key = key_of(prefix, &endpoint);
             let line = asked.get(&*key);
             let line = *line.unwrap_or_else(|| panic!("{key} has no line in the matrix: add one"));
             text.push_str(&lines(&mut fresh, &key, &endpoint.method, endpoint.access, line).await);

@@ -2,6 +2,7 @@
 
 mod audit;
 mod browsers;
+mod changing;
 mod ending;
 mod matrix;
 mod publishing;
