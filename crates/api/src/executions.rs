@@ -76,6 +76,14 @@ const RESULT: &[Parameter] = &[
     Parameter::flag("pretty_format", "With line breaks and indentation."),
 ];
 
+const CHILDREN: &[Parameter] = &[
+    Parameter::integer("depth", "How many levels; -1 for all."),
+    Parameter::text(
+        "result_fmt",
+        "`sorted` for the order in which they were asked for, in place of depth first.",
+    ),
+];
+
 const OUTPUT: &[Parameter] = &[Parameter::text(
     "output_type",
     "`stdout`, `stderr`, or `all`, which is the default.",
@@ -120,7 +128,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         get("/executions/{id}/children", children)
             .summary("Lists all executions below one, depth first.")
             .object("execution_view")
-            .query(&[Parameter::integer("depth", "How many levels; -1 for all.")])
+            .query(CHILDREN)
             .query(MEMBERS)
             .gives(Shape::Many("Execution")),
         get("/executions/{id}/output", output)
@@ -611,6 +619,9 @@ async fn children(
         if found.len() >= BELOW_MAX {
             break;
         }
+    }
+    if params::text(&params, "result_fmt") == Some("sorted") {
+        found.sort_by_key(|execution| (execution.request.requested, execution.id()));
     }
     Ok(Json(Value::from(
         view::executions(&api, &found, &members, secrets).await?,

@@ -92,13 +92,12 @@ struct Filter {
     end: Option<(ExecutionId, String)>,
 }
 
-/// What is sent to those who name no events.
-const DEFAULT_EVENTS: [&str; 5] = [
+/// What is sent to those who name no events: as in StackStorm, whose chat adapters name none and
+/// want no payloads of everything that happens.
+const DEFAULT_EVENTS: [&str; 3] = [
     "st2.execution__*",
     "st2.liveaction__*",
     "st2.announcement__*",
-    "st2.rule_enforcement__*",
-    "st2.trigger_instance__*",
 ];
 
 /// What the names of announcements begin with; the route follows.

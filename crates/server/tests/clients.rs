@@ -92,7 +92,12 @@ const WEB_UI: &[Call] = &[
         "id action.ref action.parameters runner.name parameters log context.user liveaction.action \
          web_url",
     ),
-    ("GET /api/v1/executions/{run}/children", "", 200, ""),
+    (
+        "GET /api/v1/executions/{run}/children?result_fmt=sorted",
+        "",
+        200,
+        "",
+    ),
     (
         "GET /api/v1/executions/{run}/output?output_type=all",
         "",
@@ -830,10 +835,14 @@ async fn a_browser_follows_the_stream_by_its_cookie() {
     assert_eq!(answer.status(), 200);
     let kind = answer.headers()["content-type"].to_str().unwrap();
     assert!(kind.starts_with("text/event-stream"), "{kind}");
+    let (status, _) = server.request("POST", "/api/v1/webhooks/examples", b"{\"name\": \"Ada\"}");
+    assert_eq!(status, 202);
     server.squall(&["run", "core.noop"]);
     let mut text = String::new();
     while !text.contains("event: st2.execution__update") {
         let chunk = answer.chunk().await.unwrap().unwrap();
         text.push_str(&String::from_utf8_lossy(&chunk));
     }
+    // The event's payload is for who asks for it.
+    assert!(!text.contains("event: st2.trigger_instance__"), "{text}");
 }

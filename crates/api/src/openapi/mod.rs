@@ -188,17 +188,15 @@ fn path_parameter((name, takes_slashes): (&str, bool)) -> Value {
 
 fn query_parameter(parameter: &Parameter) -> Value {
     let schema = match (parameter.name, parameter.kind) {
-        ("limit", _) => or_empty(dict! {
+        ("limit", _) => dict! {
             "type" => "integer", "minimum" => -1, "maximum" => i64::MAX,
             "not" => dict! { "const" => 0 },
-        }),
-        ("offset", _) => {
-            or_empty(dict! { "type" => "integer", "minimum" => 0, "maximum" => i32::MAX })
-        }
+        },
+        ("offset", _) => dict! { "type" => "integer", "minimum" => 0, "maximum" => i32::MAX },
         (_, Kind::Text) => dict! { "type" => "string" },
-        (_, Kind::Integer) => or_empty(dict! {
+        (_, Kind::Integer) => dict! {
             "type" => "integer", "minimum" => i64::MIN, "maximum" => i64::MAX,
-        }),
+        },
         (_, Kind::Boolean) => dict! { "type" => "boolean" },
         (_, Kind::Time) => or_empty(dict! { "type" => "string", "format" => "date-time" }),
         (_, Kind::Word(words)) => {
