@@ -183,7 +183,12 @@ async fn register(Extract(api): State, caller: Caller, sent: Sent) -> Result<Jso
             .iter()
             .any(|path| path.file_name().is_some_and(|file| file == name));
         if !known {
-            return Err(Error::bad(format!("Pack \"{name}\" not found on disk")));
+            let places = api.pack_directories.iter();
+            let places: Vec<_> = places.map(|place| place.display().to_string()).collect();
+            return Err(Error::bad(format!(
+                "Pack \"{name}\" not found on disk: there is no such directory in {}",
+                places.join(", ")
+            )));
         }
     }
     directories.sort();

@@ -65,6 +65,7 @@ async fn create(
         }
         Some(_) => return Err(Error::bad("\"ttl\" must be a positive number of seconds.")),
     };
+    refuse_nickname(&body)?;
     let (service, metadata) = match body.get("user").and_then(Value::as_str) {
         Some(other) if other != user => {
             let known = api.directory.user(&user).await?;
@@ -96,6 +97,20 @@ async fn create(
             .insert(HeaderName::from_static("x-api-url"), url);
     }
     Ok(response)
+}
+
+/// Refuses to sign in for whoever has a nickname in chat: no nicknames are kept. Who asks for the
+/// token of somebody else must not get their own without a word.
+fn refuse_nickname(body: &Dict) -> Result<()> {
+    let text = |member| body.get(member).and_then(Value::as_str);
+    let (None, Some(nickname)) = (text("user"), text("impersonate_user")) else {
+        return Ok(());
+    };
+    let origin = text("nickname_origin").unwrap_or_default();
+    Err(Error::bad(format!(
+        "Could not locate user {nickname}@{origin}: no nicknames are kept here. A service account \
+         names the user itself, by \"user\"."
+    )))
 }
 
 /// Who signs in.

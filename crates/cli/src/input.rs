@@ -57,7 +57,11 @@ fn parse(text: &str, name: &str) -> Result<Value> {
     {
         return Ok(value);
     }
-    squall_yaml::value(text).map_err(|failure| usage(failure.first().render(name, text)))
+    squall_yaml::value(text).map_err(|failure| {
+        let told = failure.first().render(name, text);
+        // Whoever prints it says that it is an error.
+        usage(told.strip_prefix("error: ").unwrap_or(&told))
+    })
 }
 
 /// The members of an object; anything else is not what was asked for.

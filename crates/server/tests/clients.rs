@@ -302,6 +302,12 @@ const ERRBOT: &[Call] = &[
         "token user expiry",
     ),
     (
+        "POST /auth/v1/tokens",
+        r#"{"impersonate_user": "bob", "nickname_origin": "slack"}"#,
+        400,
+        "faultstring",
+    ),
+    (
         "POST /auth/v1/tokens/validate",
         r#"{"token": "nonsense"}"#,
         200,
@@ -816,6 +822,11 @@ fn what_can_be_switched_is_switched_off_and_on() {
         let (code, _, err) = server.run(&arguments);
         assert_eq!(code, Some(expect), "{arguments:?}: {err}");
     }
+    let broken = server.data.path().join("broken.yaml");
+    std::fs::write(&broken, "name: [").unwrap();
+    let (code, _, err) = server.run(&["rule", "create", &broken.to_string_lossy()]);
+    assert_eq!(code, Some(2), "{err}");
+    assert!(err.starts_with("error: a `[` is never closed"), "{err}");
 }
 
 /// A browser's event source sends no header: the cookie of an earlier answer lets it in.
