@@ -24,15 +24,16 @@ pub(crate) fn listing(
 ) -> Result<List> {
     let (page, limit) = params::page(params, caller, default)?;
     let members = params::members(params)?;
-    let text = |item: &Value, name: &str| -> String {
-        let member = item.get(name).and_then(Value::as_str);
-        member.unwrap_or_default().to_owned()
-    };
-    for name in ["id", "name"] {
+    // What a pack has one of, such as its configuration, has no other name than the pack's.
+    for (name, members) in [("id", &["id"][..]), ("name", &["name", "pack"])] {
         let Some(wanted) = params::list(params, name) else {
             continue;
         };
-        items.retain(|item| wanted.contains(&&*text(item, name)));
+        items.retain(|item| {
+            let member = members.iter().find_map(|member| item.get(member));
+            let text = member.and_then(Value::as_str).unwrap_or_default();
+            wanted.contains(&text)
+        });
     }
     for (name, path) in filters {
         if let Some(wanted) = params::text(params, name) {

@@ -639,6 +639,19 @@ const COMMAND_LINE: &[Call] = &[
         "faultstring",
     ),
     // Packs, and what belongs to the server.
+    ("PUT /api/v1/configs/examples", "{}", 200, "pack==examples"),
+    (
+        "GET /api/v1/configs?name=examples",
+        "",
+        200,
+        "x-total-count==1 [] pack==examples",
+    ),
+    (
+        "GET /api/v1/config_schemas?name=nonsense",
+        "",
+        200,
+        "x-total-count==0",
+    ),
     (
         "GET /api/v1/packs?ref=core",
         "",
