@@ -629,6 +629,12 @@ const COMMAND_LINE: &[Call] = &[
         200,
         "action.parameters.word.default==swordfish",
     ),
+    (
+        "POST /api/v1/actions",
+        r#"{"name": "odd", "pack": "examples", "runner_type": "noop", "parameters": {"x": null}}"#,
+        400,
+        "faultstring",
+    ),
     // A rule with an operator that is not there would never answer.
     (
         "POST /api/v1/rules",
