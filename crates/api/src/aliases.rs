@@ -13,6 +13,7 @@ use squall_store::{DocumentFilter, Page};
 use squall_value::{Dict, Value, dict};
 use squall_yaql::{Flags, Regex};
 
+use crate::aside::aside;
 use crate::caller::Caller;
 use crate::definitions::{document, documents};
 use crate::endpoint::{
@@ -163,6 +164,26 @@ fn meant(aliases: &[Arc<Document>], command: &str) -> Result<(Arc<Document>, Pat
     )))
 }
 
+/// The alias and the format that a command means, among all.
+async fn found(api: &Api, command: &str) -> Result<(Arc<Document>, Pattern)> {
+    check_length(command)?;
+    let (aliases, command) = (all(api).await?, command.to_owned());
+    aside(move || meant(&aliases, &command)).await?
+}
+
+/// How long a command may be, in bytes: every format of every alias is tried on it.
+const COMMAND_MAX: usize = 16 << 10;
+
+fn check_length(command: &str) -> Result<()> {
+    if command.len() <= COMMAND_MAX {
+        return Ok(());
+    }
+    Err(Error::bad(format!(
+        "The command has {} bytes, more than the {COMMAND_MAX} that are accepted.",
+        command.len()
+    )))
+}
+
 fn required<'a>(sent: &'a Dict, member: &str) -> Result<&'a str> {
     let text = sent.get(member).and_then(Value::as_str);
     text.ok_or_else(|| Error::bad(format!("'{member}' is a required property")))
@@ -170,7 +191,7 @@ fn required<'a>(sent: &'a Dict, member: &str) -> Result<&'a str> {
 
 async fn match_command(Extract(api): State, _: Caller, sent: Sent) -> Result<Json> {
     let sent = sent.object()?;
-    let (alias, pattern) = meant(&all(&api).await?, required(&sent, "command")?)?;
+    let (alias, pattern) = found(&api, required(&sent, "command")?).await?;
     Ok(Json(dict! {
         "actionalias" => squall_wire::definition(&alias),
         "display" => pattern.display,
@@ -192,25 +213,30 @@ async fn help(Extract(api): State, caller: Caller, params: Params) -> Result<Jso
         ))
     })?;
     let pack = params::text(&params, "pack");
+    let pack = pack.map(str::to_owned);
     let aliases = all(&api).await?;
-    let mut found = Vec::new();
-    let usable = |alias: &&Arc<Document>| is_enabled(alias) && caller.sees(alias);
-    for alias in aliases.iter().filter(usable) {
-        if pack.is_some_and(|pack| alias.pack.as_deref() != Some(pack)) {
-            continue;
-        }
-        for display in displays(formats(alias)) {
-            let fits = filter.as_ref().map(|filter| filter.is_found(display));
-            if fits.is_some_and(|fits| fits != Ok(true)) {
+    let found = aside(move || {
+        let mut found = Vec::new();
+        let usable = |alias: &&Arc<Document>| is_enabled(alias) && caller.sees(alias);
+        for alias in aliases.iter().filter(usable) {
+            if pack.is_some() && alias.pack.as_deref() != pack.as_deref() {
                 continue;
             }
-            found.push(dict! {
-                "pack" => alias.pack.clone(),
-                "display" => display,
-                "description" => alias.body.get("description").cloned(),
-            });
+            for display in displays(formats(alias)) {
+                let fits = filter.as_ref().map(|filter| filter.is_found(display));
+                if fits.is_some_and(|fits| fits != Ok(true)) {
+                    continue;
+                }
+                found.push(dict! {
+                    "pack" => alias.pack.clone(),
+                    "display" => display,
+                    "description" => alias.body.get("description").cloned(),
+                });
+            }
         }
-    }
+        found
+    });
+    let found = found.await?;
     let available = found.len();
     let helpstrings = params::cut(found, page);
     Ok(Json(
@@ -265,7 +291,7 @@ async fn match_and_execute(
     sent: Sent,
 ) -> Result<Response> {
     let sent = sent.object()?;
-    let (alias, pattern) = meant(&all(&api).await?, required(&sent, "command")?)?;
+    let (alias, pattern) = found(&api, required(&sent, "command")?).await?;
     let secrets = params::secrets(&params, &caller)?;
     let results = run(&api, &caller, &alias, &pattern, &sent, secrets).await?;
     let body = dict! { "results" => results };
@@ -283,14 +309,20 @@ async fn run(
 ) -> Result<Vec<Value>> {
     let command = sent.get("command").and_then(Value::as_str);
     let command = command.unwrap_or_default();
-    let format = Format::new(&pattern.representation);
-    let format = format.map_err(|error| Error::bad(error.to_string()))?;
-    let read = if pattern.match_multiple {
-        format.read_all(command)
-    } else {
-        format.read(command).map(|parameters| vec![parameters])
-    };
-    let read = read.map_err(|mismatch| Error::bad(mismatch.to_string()))?;
+    check_length(command)?;
+    let (written, command) = (pattern.representation.clone(), command.to_owned());
+    let is_multiple = pattern.match_multiple;
+    let read = aside(move || {
+        let format = Format::new(&written);
+        let format = format.map_err(|error| Error::bad(error.to_string()))?;
+        let read = if is_multiple {
+            format.read_all(&command)
+        } else {
+            format.read(&command).map(|parameters| vec![parameters])
+        };
+        read.map_err(|mismatch| Error::bad(mismatch.to_string()))
+    });
+    let read = read.await??;
     let mut results = Vec::with_capacity(read.len());
     let action = alias.body.get("action_ref").and_then(Value::as_str);
     caller.may_run(action.unwrap_or_default())?;

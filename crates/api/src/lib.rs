@@ -6,6 +6,7 @@
 mod actions;
 mod aliases;
 mod apikeys;
+mod aside;
 mod audit;
 mod caller;
 mod changes;

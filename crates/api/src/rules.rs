@@ -11,6 +11,7 @@ use squall_rules::{CompiledRule, Decision, Explanation, Surroundings};
 use squall_store::{DocumentFilter, Page};
 use squall_value::{Dict, Value, dict};
 
+use crate::aside::aside;
 use crate::caller::Caller;
 use crate::definitions::document;
 use crate::endpoint::{
@@ -227,14 +228,18 @@ async fn test(
         .get("criteria")
         .cloned()
         .unwrap_or_else(Value::empty_dict);
-    let compiled = CompiledRule::compile(&criteria);
-    // The answer shows what patterns read.
-    let eyes = api.engine.eyes(&caller.user());
-    let surroundings = Surroundings {
-        expressions: api.engine.expressions(),
-        host: Eyes::or_all(eyes.as_ref(), api.engine.datastore()),
-    };
-    Ok(Json(explained(&compiled.explain(&payload, &surroundings))))
+    let user = caller.user();
+    let explained = aside(move || {
+        // The answer shows what patterns read.
+        let eyes = api.engine.eyes(&user);
+        let surroundings = Surroundings {
+            expressions: api.engine.expressions(),
+            host: Eyes::or_all(eyes.as_ref(), api.engine.datastore()),
+        };
+        let compiled = CompiledRule::compile(&criteria);
+        explained(&compiled.explain(&payload, &surroundings))
+    });
+    Ok(Json(explained.await?))
 }
 
 fn explained(explanation: &Explanation) -> Value {

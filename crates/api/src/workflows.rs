@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use axum::extract::{Request, State as Extract};
 
 use crate::State;
+use crate::aside::aside;
 use crate::caller::Caller;
 use crate::endpoint::{Endpoint, Shape, post};
 use crate::error::{Error, Result};
@@ -26,7 +27,10 @@ async fn inspect(Extract(api): State, _: Caller, request: Request) -> Result<Jso
         "text/plain" | "application/x-yaml" | "application/yaml" | "text/yaml" | "" => {}
         other => return Err(reply::unsupported(other)),
     }
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|error| Error::bad(format!("The workflow is not UTF-8: {error}.")))?;
-    Ok(Json(api.engine.inspect_workflow(text)))
+    let text = String::from_utf8(bytes.to_vec()).map_err(|error| {
+        let error = error.utf8_error();
+        Error::bad(format!("The workflow is not UTF-8: {error}."))
+    })?;
+    let found = aside(move || api.engine.inspect_workflow(&text)).await?;
+    Ok(Json(found))
 }

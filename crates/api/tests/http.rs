@@ -343,6 +343,19 @@ async fn deep_and_large_bodies_are_refused() {
     let large = "x".repeat(2 << 20);
     let (status, _) = world.send("POST", "/v1/executions", &large).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+    // Every format of every alias would be tried on it.
+    let command = format!(
+        r#"{{"command":"{}","user":"u","source_channel":"c"}}"#,
+        "a ".repeat(10_000)
+    );
+    for path in [
+        "/v1/actionalias/match",
+        "/v1/aliasexecution/match_and_execute",
+    ] {
+        let (status, answer) = world.send("POST", path, &command).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
+        assert!(answer.to_json().contains("20000 bytes"), "{answer:?}");
+    }
 }
 
 #[tokio::test]

@@ -252,7 +252,11 @@ impl Engine {
         let only = ask.templates.only.as_ref();
         let given = Given {
             values: &ask.parameters,
-            is_data: &|name| only.is_some_and(|only| !only.contains(name)),
+            // What the action does not know is refused below, and need not be rendered for that.
+            is_data: &|name| {
+                only.is_some_and(|only| !only.contains(name))
+                    || action.parameters.merged().get(name).is_none()
+            },
             seen: writer.as_ref().map(|eyes| Seen {
                 host: eyes,
                 config: &shown,
