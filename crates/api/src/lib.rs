@@ -68,6 +68,7 @@ pub use front::{Front, Peer, SecureCookies};
 pub use limits::Limits;
 pub use live::Followers;
 pub use metrics::Metrics;
+pub use rights::RoleRights;
 
 /// What the API works with.
 #[derive(Debug)]

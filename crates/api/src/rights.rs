@@ -4,14 +4,38 @@
 //! An endpoint on an object whose handler asks for nothing answers nothing: see [`crate::guard`].
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use squall_auth::rbac::{Permission, Resource, ResourceType};
+use squall_auth::rbac::{Permission, Resource, ResourceType, Roles};
+use squall_engine::Rights;
 use squall_model::{ActionRef, Document, DocumentKind, Execution};
 use squall_store::audit::Scope;
 use squall_value::Value;
 
 use crate::caller::Caller;
 use crate::error::{Error, Result};
+
+/// The roles as the engine asks for them.
+#[derive(Debug)]
+pub struct RoleRights(pub Arc<Roles>);
+
+impl Rights for RoleRights {
+    fn may_run(&self, user: &str, action: &ActionRef) -> std::result::Result<(), String> {
+        let rights = self.0.rights(user);
+        let checked = rights.check(Permission::ActionExecute, &Resource::action(action));
+        checked.map_err(|denied| denied.to_string())
+    }
+
+    fn sees_everything(&self, user: &str) -> bool {
+        self.0.rights(user).is_admin()
+    }
+
+    fn may_see_key(&self, user: &str, key: &str) -> std::result::Result<(), String> {
+        let rights = self.0.rights(user);
+        let checked = rights.check(Permission::KeyValuePairView, &Resource::key(key));
+        checked.map_err(|denied| denied.to_string())
+    }
+}
 
 impl Caller {
     /// Asks for the endpoint's permission on an object.

@@ -6,11 +6,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::FalseyValueParser;
-use squall_auth::rbac::{self, Definitions, Permission, Resource, Roles};
+use squall_auth::rbac::{self, Definitions, Roles};
 use squall_auth::{Directory, Htpasswd};
-use squall_engine::Rights;
 use squall_env::Env;
-use squall_model::ActionRef;
 use squall_store::Store;
 use squall_value::Str;
 
@@ -145,27 +143,5 @@ fn read(directory: &Path) -> Result<Definitions> {
                 findings.concat()
             )
         }
-    }
-}
-
-/// The roles as the engine asks for them.
-#[derive(Debug)]
-pub(crate) struct StepRights(pub(crate) Arc<Roles>);
-
-impl Rights for StepRights {
-    fn may_run(&self, user: &str, action: &ActionRef) -> Result<(), String> {
-        let rights = self.0.rights(user);
-        let checked = rights.check(Permission::ActionExecute, &Resource::action(action));
-        checked.map_err(|denied| denied.to_string())
-    }
-
-    fn sees_everything(&self, user: &str) -> bool {
-        self.0.rights(user).is_admin()
-    }
-
-    fn may_see_key(&self, user: &str, key: &str) -> Result<(), String> {
-        let rights = self.0.rights(user);
-        let checked = rights.check(Permission::KeyValuePairView, &Resource::key(key));
-        checked.map_err(|denied| denied.to_string())
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use squall_api::{Api, Refusals, Service};
+use squall_api::{Api, Refusals, RoleRights, Service};
 use squall_auth::rbac::Roles;
 use squall_auth::{ActionTokens, Directory};
 use squall_engine::{
@@ -23,7 +23,7 @@ use squall_value::Str;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::access::{AccessOptions, FIRST_USER, StepRights};
+use crate::access::{AccessOptions, FIRST_USER};
 use crate::http::{self, Certificate, Listeners, Serving};
 use crate::logging::tell;
 use crate::ssh::SshOptions;
@@ -523,7 +523,7 @@ async fn start_engine(
         crypto: Some(datastore_key),
         vault: Vault::new(&keys.vault, Arc::clone(env)),
         tokens: Arc::new(SignedTokens(Arc::clone(tokens))),
-        rights: Arc::new(StepRights(Arc::clone(roles))),
+        rights: Arc::new(RoleRights(Arc::clone(roles))),
         settings,
         lease: server.lease,
     });

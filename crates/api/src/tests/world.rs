@@ -6,18 +6,18 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use squall_auth::rbac::{self, Definitions, Permission, Resource, Roles, Text};
+use squall_auth::rbac::{self, Definitions, Permission, Roles, Text};
 use squall_auth::{ActionTokens, Directory};
-use squall_engine::{Engine, NoTokens, Parts, Rights, Settings, TokioSpawn, Vault};
+use squall_engine::{Engine, NoTokens, Parts, Settings, TokioSpawn, Vault};
 use squall_env::{Env, SystemEnv};
 use squall_expr::Expressions;
-use squall_model::{ActionRef, Timestamp};
+use squall_model::Timestamp;
 use squall_runners::{Host, Registry};
 use squall_store::{MemoryStore, Store};
 use squall_value::{Str, Value, json};
 use tower::ServiceExt;
 
-use crate::{Api, Service, router};
+use crate::{Api, RoleRights, Service, router};
 
 /// The content of a pack; `PACK` stands for its name.
 const CONTENT: &[(&str, &str)] = &[
@@ -118,27 +118,6 @@ const ROLES: &[(&str, &str)] = &[
 /// Who asks, from the fewest rights to the most.
 pub(crate) const USERS: [&str; 5] = ["nobody", "runner", "editor", "observer", "admin"];
 
-#[derive(Debug)]
-struct Steps(Arc<Roles>);
-
-impl Rights for Steps {
-    fn may_run(&self, user: &str, action: &ActionRef) -> Result<(), String> {
-        let rights = self.0.rights(user);
-        let checked = rights.check(Permission::ActionExecute, &Resource::action(action));
-        checked.map_err(|denied| denied.to_string())
-    }
-
-    fn sees_everything(&self, user: &str) -> bool {
-        self.0.rights(user).is_admin()
-    }
-
-    fn may_see_key(&self, user: &str, key: &str) -> Result<(), String> {
-        let rights = self.0.rights(user);
-        let checked = rights.check(Permission::KeyValuePairView, &Resource::key(key));
-        checked.map_err(|denied| denied.to_string())
-    }
-}
-
 /// What a world differs in.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Wishes {
@@ -200,7 +179,7 @@ impl World {
             expressions: Arc::new(Expressions::default()),
             crypto: Some(squall_expr::crypto::Key::new(vec![3; 32], vec![4; 32]).unwrap()),
             tokens: Arc::new(NoTokens),
-            rights: Arc::new(Steps(Arc::clone(&roles))),
+            rights: Arc::new(RoleRights(Arc::clone(&roles))),
             settings: Settings {
                 check_every_step: wishes.every_step,
                 ..Settings::default()
